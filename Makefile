@@ -1,0 +1,34 @@
+# make demo: everything on a small study. make test, make lint: what must hold before a commit.
+PYTHON ?= python3
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	snakemake --workflow-profile demo
+	@echo
+	@echo "Report:  results/demo/report.html"
+	@echo "Figures: results/demo/figures/"
+
+test: .venv/installed
+	pytest
+
+lint: .venv/installed
+	ruff check
+	ruff format --check
+	mypy
+	snakefmt --check Snakefile workflow
+	snakemake --lint
+
+# The environment, made again only when the pinned versions change.
+.venv/installed: requirements.txt
+	@$(PYTHON) -c "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed: make PYTHON=...')"
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	touch $@
+
+# Results stay: remove results/ by hand.
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +

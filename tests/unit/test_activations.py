@@ -1,0 +1,289 @@
+"""Every activation of any network, by its dotted name, in execution order, and none outlives its layer."""
+
+import weakref
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional
+
+from rotvar import models
+from rotvar.activations import Layer, Recorder
+
+
+class Untraceable(nn.Module):
+    """What a network does may depend on what it sees: then it runs, but cannot be traced."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x) if x.sum() > -1e9 else x
+
+
+@torch.no_grad()
+def recorded(model: nn.Module, batch: torch.Tensor) -> dict[Layer, torch.Tensor]:
+    """Each layer's output as it was when it was shown."""
+    outputs: dict[Layer, torch.Tensor] = {}
+
+    def record(layer: Layer, output: torch.Tensor) -> None:
+        assert layer not in outputs, f"{layer} was shown twice"
+        outputs[layer] = output.clone()
+
+    Recorder(model.eval()).run(batch, record)
+    return outputs
+
+
+def names(model: nn.Module, batch: torch.Tensor) -> list[str]:
+    return [layer.name for layer in recorded(model, batch)]
+
+
+def images(*shape: int) -> torch.Tensor:
+    return torch.randn(shape or (2, 1, 8, 8), generator=torch.Generator().manual_seed(0))
+
+
+def chain(inplace: bool = False) -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(1, 3, 3, padding=1),
+        nn.BatchNorm2d(3),
+        nn.ReLU(inplace=inplace),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Dropout(),
+        nn.Linear(48, 5),
+        nn.LogSoftmax(1),
+    ).eval()
+
+
+CHAIN = [
+    Layer("0", "convolution"),
+    Layer("1", "normalization"),
+    Layer("2", "non-linearity"),
+    Layer("3", "pooling"),
+    Layer("6", "fully connected"),
+    Layer("7", "log-softmax"),
+]
+
+
+# what is recorded
+
+
+@torch.no_grad()
+def test_a_traced_network_shows_every_layer_but_those_that_compute_nothing():
+    model, batch = chain(), images()
+    outputs = recorded(model, batch)
+    assert list(outputs) == CHAIN
+    x = batch
+    for name, module in model.named_children():
+        x = module(x)
+        for layer, output in outputs.items():
+            if layer.name == name:
+                assert torch.equal(output, x)
+
+
+def test_a_network_that_cannot_be_traced_shows_the_same_through_hooks():
+    model, batch = Untraceable(chain()), images()
+    assert Recorder(model).graph is None
+    hooked, traced = recorded(model, batch), recorded(model.inner, batch)
+    assert list(hooked) == [Layer(f"inner.{layer.name}", layer.kind) for layer in CHAIN]
+    for one, other in zip(hooked.values(), traced.values(), strict=True):
+        assert torch.equal(one, other)
+
+
+def test_hooks_are_gone_after_the_run_even_if_it_failed():
+    model = Untraceable(chain())
+    with pytest.raises(RuntimeError):
+        Recorder(model).run(images(2, 7, 8, 8), lambda layer, output: None)
+    Recorder(model).run(images(), lambda layer, output: None)
+    assert not any(module._forward_hooks for module in model.modules())
+
+
+@pytest.mark.parametrize("wrap", [nn.Identity, Untraceable])
+@torch.no_grad()
+def test_the_networks_own_output_is_returned(wrap):
+    model = chain() if wrap is nn.Identity else wrap(chain())
+    assert torch.equal(Recorder(model).run(images(), lambda layer, output: None), model(images()))
+
+
+@pytest.mark.parametrize("name", ["simple_conv", "all_convolutional", "vgg16", "vgg_like"])
+def test_the_layers_of_a_sequential_network_are_its_modules_without_flatten(name):
+    model = models.build(name, 1, 28, 10, width=2)
+    expected = [child for child, _ in model.named_children() if child != "flatten"]
+    assert names(model, images(2, 1, 28, 28)) == expected
+
+
+def test_the_layers_of_a_resnet():
+    basic = ["conv1", "bn1", "relu1", "conv2", "bn2"]
+    expected = ["conv1", "bn1", "relu"]
+    for stage in (1, 2, 3, 4):
+        for block in (0, 1):
+            shortcut = ["downsample.0", "downsample.1"] if stage > 1 and block == 0 else []
+            expected += [f"layer{stage}.{block}.{part}" for part in [*basic, *shortcut, "add", "relu2"]]
+    expected += ["avgpool", "fc", "log_softmax"]
+    assert names(models.build("resnet", 1, 8, 10, width=2), images()) == expected
+
+
+def test_the_layers_of_a_bottleneck():
+    shown = names(models.build("resnet", 1, 8, 10, width=2, depth=50), images())
+    block = [name for name in shown if name.startswith("layer1.0.")]
+    assert [name.removeprefix("layer1.0.") for name in block] == [
+        "conv1", "bn1", "relu1", "conv2", "bn2", "relu2", "conv3", "bn3", "downsample.0", "downsample.1",
+        "add", "relu3",
+    ]  # fmt: skip
+
+
+@torch.no_grad()
+def test_a_residual_sum_is_shown_as_it_was_added():
+    model = models.build("resnet", 1, 8, 10, width=2).eval()
+    outputs = {layer.name: (layer.kind, output) for layer, output in recorded(model, images()).items()}
+    kind, total = outputs["layer1.0.add"]
+    assert kind == "sum"
+    assert torch.equal(total, outputs["layer1.0.bn2"][1] + outputs["relu"][1])
+
+
+class Functions(nn.Module):
+    """A block that computes with functions and operators."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = functional.relu(x) * 2
+        y = torch.cat([y, x], dim=1)
+        y = functional.max_pool2d(y, 2) + y.mean((2, 3), keepdim=True)
+        y = functional.dropout(y.view(y.size(0), -1).unsqueeze(1).squeeze(1), training=self.training)
+        return functional.log_softmax(y, dim=1)
+
+
+def test_functions_are_named_by_the_module_that_calls_them():
+    expected = [
+        Layer("block.relu", "non-linearity"),
+        Layer("block.mul", "product"),
+        Layer("block.cat", "concatenation"),
+        Layer("block.max_pool2d", "pooling"),
+        Layer("block.mean", "operation"),
+        Layer("block.add", "sum"),
+        Layer("block.log_softmax", "log-softmax"),
+    ]
+    model = nn.Sequential()
+    model.add_module("block", Functions())
+    assert list(recorded(model, images())) == expected
+    assert [layer.name for layer in recorded(Functions(), images())] == [
+        e.name.removeprefix("block.") for e in expected
+    ]
+
+
+def test_operations_that_only_lay_out_are_not_recorded():
+    class LaysOut(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.identity, self.dropout, self.flatten = nn.Identity(), nn.Dropout2d(), nn.Flatten()
+            self.fc = nn.Linear(64, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.dropout(self.identity(x)).permute(0, 2, 3, 1).contiguous().transpose(1, 2)
+            first, second = self.flatten(x.reshape(len(x.shape) * 0 + x.shape[0], -1)).chunk(2, dim=1)
+            return self.fc(torch.stack([first, second], 1).float().clone().flatten(1))
+
+    assert names(LaysOut(), images()) == ["fc"]
+
+
+# modules called twice
+
+
+class Twice(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 1, 3, padding=1)
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.conv(self.relu(self.conv(x))))
+
+
+@pytest.mark.parametrize(("wrap", "prefix"), [(Twice, ""), (lambda: Untraceable(Twice()), "inner.")])
+@torch.no_grad()
+def test_a_module_that_is_called_twice_is_two_layers(wrap, prefix):
+    model = wrap()
+    outputs = {layer.name: output for layer, output in recorded(model, images()).items()}
+    assert list(outputs) == [f"{prefix}{name}" for name in ("conv", "relu", "conv_1", "relu_1")]
+    once = outputs[f"{prefix}relu"]
+    assert torch.equal(outputs[f"{prefix}conv_1"], getattr(model, "inner", model).conv(once))
+
+
+@pytest.mark.parametrize("wrap", [Twice, lambda: Untraceable(Twice())])
+def test_the_next_batch_has_the_same_layers(wrap):
+    recorder = Recorder(wrap())
+    shown: list[list[str]] = [[], []]
+    for batch in shown:
+        recorder.run(images(), lambda layer, output, batch=batch: batch.append(layer.name))
+    assert shown[0] == shown[1] and len(shown[0]) == len(set(shown[0])) == 4
+
+
+# memory
+
+
+@pytest.mark.parametrize("wrap", [lambda model: model, Untraceable])
+def test_an_in_place_operation_does_not_overwrite_what_was_shown(wrap):
+    expected = list(recorded(wrap(chain()), images()).values())
+    inplace = list(recorded(wrap(chain(inplace=True)), images()).values())
+    assert expected[1].min() < 0 <= expected[2].min()
+    for one, other in zip(inplace, expected, strict=True):
+        assert torch.equal(one, other)
+
+
+@torch.inference_mode()
+def test_every_value_is_freed_after_its_last_use():
+    """While a layer is shown, its own output and its input live; what came before is gone."""
+    model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(5)))
+    shown: list[weakref.ref[torch.Tensor]] = []
+    alive: list[int] = []
+
+    def record(layer: Layer, output: torch.Tensor) -> None:
+        shown.append(weakref.ref(output))
+        alive.append(sum(one() is not None for one in shown))
+
+    Recorder(model).run(images(), record)
+    assert alive == [1, 2, 2, 2, 2]
+
+
+@torch.inference_mode()
+def test_a_value_that_a_sum_still_needs_is_kept_until_then():
+    model = models.build("resnet", 1, 8, 10, width=2).eval()
+    shown: dict[str, weakref.ref[torch.Tensor]] = {}
+    alive: dict[str, set[str]] = {}
+
+    def record(layer: Layer, output: torch.Tensor) -> None:
+        shown[layer.name] = weakref.ref(output)
+        alive[layer.name] = {name for name, one in shown.items() if one() is not None}
+
+    Recorder(model).run(images(), record)
+    assert alive["layer1.0.bn2"] == {"relu", "layer1.0.conv2", "layer1.0.bn2"}
+    assert alive["layer1.0.add"] == {"relu", "layer1.0.bn2", "layer1.0.add"}
+    assert alive["layer1.0.relu2"] == {"layer1.0.add", "layer1.0.relu2"}
+
+
+# what a layer is
+
+
+@pytest.mark.parametrize(
+    ("module", "kind"),
+    [
+        (nn.Conv2d(1, 1, 1), "convolution"),
+        (nn.BatchNorm2d(1), "normalization"),
+        (nn.GroupNorm(1, 1), "normalization"),
+        (nn.AvgPool2d(1), "pooling"),
+        (nn.AdaptiveAvgPool2d(1), "pooling"),
+        (nn.LeakyReLU(), "non-linearity"),
+        (nn.ELU(), "non-linearity"),
+        (nn.GELU(), "non-linearity"),
+        (nn.Sigmoid(), "non-linearity"),
+        (nn.Hardtanh(), "non-linearity"),
+        (nn.Softmax(1), "softmax"),
+        (nn.LogSoftmax(1), "log-softmax"),
+        (nn.Linear(8, 2), "fully connected"),
+        (nn.Upsample(scale_factor=2), "operation"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_the_kind_of_a_module(module, kind):
+    assert [layer.kind for layer in recorded(nn.Sequential(module), images())] == [kind]

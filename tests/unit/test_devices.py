@@ -1,0 +1,64 @@
+"""A GPU where there is one, and bfloat16 where it is native."""
+
+import logging
+
+import pytest
+import torch
+
+from rotvar import devices
+
+
+def test_the_gpu_is_picked_where_there_is_one(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert devices.pick().type == "cuda"
+
+
+def test_without_a_gpu_the_cpu_is_picked_and_the_log_says_so(monkeypatch, caplog):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with caplog.at_level(logging.INFO, logger="rotvar"):
+        assert devices.pick().type == "cpu"
+    assert caplog.messages == [f"no GPU: computing on the CPU with {torch.get_num_threads()} threads"]
+
+
+def test_a_gpu_is_described_by_its_name(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Accelerator {device.index}")
+    assert devices.describe(torch.device("cuda", 1)) == "Accelerator 1"
+
+
+@pytest.mark.parametrize(("processor", "described"), [("Zen 9", "Zen 9 CPU"), ("", "riscv CPU")])
+def test_a_cpu_is_described_by_its_kind_and_the_threads_in_use(processor, described, monkeypatch):
+    monkeypatch.setattr(devices.platform, "processor", lambda: processor)
+    monkeypatch.setattr(devices.platform, "machine", lambda: "riscv")
+    assert devices.describe(torch.device("cpu")) == f"{described}, {torch.get_num_threads()} threads"
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])
+def test_a_precision_that_is_named_is_used(precision, dtype):
+    context = devices.autocast(torch.device("cpu"), precision)
+    for _ in range(2):  # one context serves a whole training
+        with context:
+            assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
+        assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("avx512", "amx", "dtype"),
+    [
+        (False, False, torch.float32),
+        (True, False, torch.bfloat16),
+        (False, True, torch.bfloat16),
+        (True, True, torch.bfloat16),
+    ],
+)
+def test_a_cpu_computes_in_bfloat16_where_that_is_native(avx512, amx, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+    with devices.autocast(torch.device("cpu"), "auto"):
+        assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
+
+
+@pytest.mark.parametrize("native", [False, True])
+def test_a_gpu_computes_in_bfloat16_where_that_is_not_emulated(native, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
+    monkeypatch.setattr(torch, "autocast", lambda *given, enabled: (*given, enabled))
+    assert devices.autocast(torch.device("cuda"), "auto") == ("cuda", torch.bfloat16, native)

@@ -1,0 +1,97 @@
+"""Accuracy on the two test sets, and by angle."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+
+from rotvar.figures import theme
+from rotvar.figures.accuracy import accuracy_bars, accuracy_by_angle
+
+COLUMNS = ["angle", "class", "n", "correct", "training", "seed", "dataset", "model"]
+
+
+def table(rows: list[tuple]) -> pd.DataFrame:
+    """Rows of angle, class, n, correct, training, seed."""
+    full = pd.DataFrame([(*row, "mnist", "simple_conv") for row in rows], columns=COLUMNS)
+    return full.astype(dict.fromkeys(["angle", "class", "training", "dataset", "model"], "category"))
+
+
+TWO = table(
+    [
+        (angle, name, 10, correct, training, 0)
+        for training, by_angle in {
+            "rotated": {"-180": [6, 8], "0": [7, 8], "90": [7, 7], "random": [6, 6]},
+            "unrotated": {"-180": [1, 2], "0": [9, 10], "90": [0, 1], "random": [2, 4]},
+        }.items()
+        for angle, both in by_angle.items()
+        for name, correct in zip(["1 - one", "0 - zero"], both, strict=True)
+    ]
+)
+
+
+def test_four_bars_the_colour_is_the_training_the_group_the_test_set() -> None:
+    figure = accuracy_bars(TWO)
+    (axes,) = figure.axes
+    bars = [(to_hex(bar.get_facecolor()).upper(), bar.get_height()) for bar in axes.patches]
+    unrotated, rotated = theme.TRAININGS["unrotated"], theme.TRAININGS["rotated"]
+    assert bars == [(unrotated, 0.95), (unrotated, 0.3), (rotated, 0.75), (rotated, 0.6)]
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["unrotated test set", "rotated test set"]
+    centres = [round(bar.get_x() + bar.get_width() / 2) for bar in axes.patches]
+    assert centres == [0, 1, 0, 1]
+    assert [text.get_text() for text in axes.texts] == ["95.0%", "30.0%", "75.0%", "60.0%"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["trained unrotated", "trained rotated"]
+
+
+def test_published_values_of_this_network_are_diamonds() -> None:
+    published = pd.DataFrame(
+        [
+            ("mnist", "simple_conv", "unrotated", "unrotated", 0.99),
+            ("mnist", "simple_conv", "unrotated", "rotated", 0.4),
+            ("mnist", "resnet", "unrotated", "rotated", 0.1),
+        ],
+        columns=["dataset", "model", "training", "test", "accuracy"],
+    )
+    figure = accuracy_bars(TWO, published)
+    diamonds = [line for line in figure.axes[0].lines if line.get_marker() == "D"]
+    np.testing.assert_array_equal([line.get_ydata() for line in diamonds], [[0.99, 0.4], [np.nan, np.nan]])
+    assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
+    other = accuracy_bars(TWO, published[published["model"] == "resnet"])
+    assert "published" not in [text.get_text() for text in other.legends[0].get_texts()]
+
+
+def test_seeds_are_a_mean_and_a_standard_deviation() -> None:
+    (axes,) = accuracy_bars(table([("0", "a", 10, 5, "rotated", 0), ("0", "a", 10, 7, "rotated", 1)])).axes
+    assert axes.patches[0].get_height() == pytest.approx(0.6)
+    low, high = axes.collections[0].get_segments()[0][:, 1]
+    assert (low, high) == pytest.approx((0.6 - 0.02**0.5, 0.6 + 0.02**0.5))
+
+
+def test_by_angle_all_classes_above_each_below() -> None:
+    figure = accuracy_by_angle(TWO)
+    above, below = figure.axes[:2], figure.axes[2:4]
+    assert [axes.get_title() for axes in above] == ["trained unrotated", "trained rotated"]
+    assert above[0].lines[0].get_ydata().tolist() == pytest.approx([0.15, 0.95, 0.05])
+    assert above[1].lines[0].get_ydata().tolist() == pytest.approx([0.7, 0.75, 0.7])
+    cells = below[0].get_images()[0].get_array()
+    np.testing.assert_allclose(cells, [[0.2, 1.0, 0.1], [0.1, 0.9, 0.0]])  # 0 - zero is the first class
+    assert [label.get_text() for label in below[0].get_yticklabels()] == ["0 - zero", "1 - one"]
+    assert [label.get_text() for label in below[0].get_xticklabels()] == ["−180", "0", "90"]
+    assert {axes.get_xlabel() for axes in below} == {"angle (degrees, counter-clockwise)"}
+    assert {axes.get_images()[0].get_clim() for axes in below} == {(0.0, 1.0)}
+
+
+def test_sixteen_angles_are_named_every_45_degrees() -> None:
+    angles = [f"{angle:g}" for angle in np.arange(-180, 180, 22.5)]
+    figure = accuracy_by_angle(table([(angle, "a", 10, 5, "rotated", 0) for angle in [*angles, "random"]]))
+    labels = [label.get_text() for label in figure.axes[1].get_xticklabels()]
+    assert labels == ["−180", "−135", "−90", "−45", "0", "45", "90", "135"]
+    assert figure.axes[1].get_images()[0].get_array().shape == (1, 16)
+
+
+def test_one_class_with_a_name_of_40_characters() -> None:
+    figure = accuracy_by_angle(table([("0", "x" * 40, 10, 5, "rotated", 0)]))
+    figure.draw_without_rendering()
+    (label,) = figure.axes[1].get_yticklabels()
+    assert len(label.get_text()) == 24
+    assert label.get_window_extent().x0 > 0

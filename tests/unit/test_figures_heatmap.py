@@ -1,0 +1,153 @@
+"""The heatmap: which cell is where, in which colour, on which scale."""
+
+import math
+
+import numpy as np
+import pytest
+from figure_tables import ROTATED, UNROTATED, variance
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from rotvar.errors import InputError
+from rotvar.figures import scale
+from rotvar.figures.heatmap import heatmap
+
+INF, NAN = math.inf, math.nan
+
+
+def pictures(figure: Figure) -> list[np.ma.MaskedArray]:
+    return [axes.get_images()[0].get_array() for axes in figure.axes if axes.get_images()]
+
+
+def names(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def cells(column: np.ma.MaskedArray) -> list[float]:
+    """The runs of equal values, from the top."""
+    values = column.filled(NAN).tolist()
+    return [value for place, value in enumerate(values) if place == 0 or str(values[place - 1]) != str(value)]
+
+
+def test_a_column_is_a_layer_and_its_units_fill_it_in_order() -> None:
+    unrotated, rotated = pictures(heatmap(variance(), "all", "mean"))
+    assert unrotated.shape == (513, 2)  # a multiple of the widest layer's three units
+    assert [cells(column) for column in unrotated.T] == [UNROTATED["conv"], UNROTATED["fc"]]
+    assert [cells(column) for column in rotated.T] == [ROTATED["conv"], ROTATED["fc"]]
+    assert (unrotated[:171, 0] == 0.5).all()  # each unit of a layer has as many rows
+    assert (unrotated[171:342, 0] == 1.0).all()
+
+
+def test_the_order_of_the_rows_of_the_table_does_not_matter() -> None:
+    drawn = pictures(heatmap(variance().sample(frac=1, random_state=0), "all", "mean"))
+    for one, other in zip(drawn, pictures(heatmap(variance(), "all", "mean")), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_units_can_be_sorted() -> None:
+    table = variance({"rotated": {"conv": [0.5, INF, 0.25, NAN]}})
+    (picture,) = pictures(heatmap(table, "all", "mean", sort=True))
+    np.testing.assert_array_equal(cells(picture[:, 0]), [0.25, 0.5, -1, NAN])
+
+
+def test_stratum_and_aggregation_are_chosen() -> None:
+    table = variance(strata=["all", "stratified"], aggregations=["mean", "spatial"])
+    figure = heatmap(table, "stratified", "spatial")
+    assert cells(pictures(figure)[0][:, 0]) == [0.75, 1.25, 1.75]
+    assert figure.get_suptitle() == "MNIST  ·  VGG16  ·  stratum: stratified  ·  aggregation: spatial"
+
+
+def test_both_trainings_share_a_scale_that_ends_at_median_plus_three_interquartile_ranges() -> None:
+    low, high = [0.0, 1.0, 2.0], [3.0, 4.0, INF, NAN]  # finite: 0, 1, 2, 3, 4; quartiles 1, 2, 3
+    figure = heatmap(variance({"unrotated": {"conv": low}, "rotated": {"conv": high}}), "all", "mean")
+    limits = [axes.get_images()[0].get_clim() for axes in figure.axes if axes.get_images()]
+    assert limits == [(0.0, 8.0), (0.0, 8.0)]
+    assert figure.axes[-1].get_ylabel() == "normalized variance"
+
+
+def test_above_infinite_and_missing_have_their_own_colours_in_the_legend() -> None:
+    values = [0.0, 1.0, 1.0, 1.0, 1.0, 1.0, 9.0, INF, NAN]  # the scale ends at 1
+    figure = heatmap(variance({"rotated": {"conv": values}}), "all", "mean")
+    image = figure.axes[0].get_images()[0]
+    colours = image.to_rgba(image.get_array())[:, 0]
+    height = len(colours) // len(values)
+    drawn = [to_hex(colours[unit * height + height // 2]).upper() for unit in range(len(values))]
+    assert drawn[6:] == [scale.ABOVE, scale.INFINITE, scale.MISSING]
+    assert len(set(drawn)) == 5
+    key = dict(zip(names(figure), figure.legends[0].get_patches(), strict=True))
+    assert to_hex(key["above the scale"].get_facecolor()).upper() == scale.ABOVE
+    assert to_hex(key["infinite"].get_facecolor()).upper() == scale.INFINITE
+    assert to_hex(key["missing"].get_facecolor()).upper() == scale.MISSING
+
+
+def test_layers_are_named_and_their_kinds_and_units_told() -> None:
+    figure = heatmap(variance(), "all", "mean")
+    for axes in figure.axes[:2]:
+        strip, counts = axes.child_axes
+        assert [label.get_text() for label in strip.get_xticklabels()] == ["conv", "fc"]
+        assert strip.get_xlabel() == "layer, in execution order"
+        assert [label.get_text() for label in counts.get_xticklabels()] == ["3", "2"]
+    assert names(figure) == ["convolution", "fully connected", "above the scale", "infinite", "missing"]
+    assert [axes.get_title() for axes in figure.axes[:2]] == ["trained unrotated", "trained rotated"]
+
+
+def test_a_wide_layer_fills_its_column_in_passes_and_no_unit_is_lost() -> None:
+    units = np.arange(1024) / 1024
+    (picture,) = pictures(heatmap(variance({"rotated": {"conv": [0.0, 1.0], "conv2": units}}), "all", "mean"))
+    assert picture.shape == (512, 4)  # two passes for each of the two layers
+    np.testing.assert_array_equal(picture[:, 2], units[:512])
+    np.testing.assert_array_equal(picture[:, 3], units[512:])
+    np.testing.assert_array_equal(picture[:, 0], picture[:, 1])
+    assert cells(picture[:, 0]) == [0.0, 1.0]
+
+
+def deep() -> dict[str, list[float]]:
+    return {f"conv{index}": [index / 170, 1.0] for index in range(170)}
+
+
+def test_a_deep_network_has_its_trainings_one_above_the_other_and_every_kth_name() -> None:
+    figure = heatmap(variance({"unrotated": deep(), "rotated": deep()}), "all", "mean")
+    upper, lower = (axes.get_position() for axes in figure.axes[:2])
+    assert upper.x0 == lower.x0
+    assert upper.y0 > lower.y1
+    assert figure.axes[0].child_axes[0].get_xticklabels() == []
+    shown = [label.get_text() for label in figure.axes[1].child_axes[0].get_xticklabels()]
+    assert shown == [f"conv{index}" for index in range(0, 170, 2)]
+    assert figure.axes[1].child_axes[0].get_xlabel() == "layer, in execution order (one name in 2)"
+
+
+@pytest.mark.parametrize("network", [deep(), {"conv": list(np.arange(1024.0))}])
+def test_every_row_and_column_of_the_picture_is_seen_at_200_dpi(network: dict[str, list[float]]) -> None:
+    figure = heatmap(variance({"rotated": network}), "all", "mean")
+    box = figure.axes[0].get_position()
+    width, height = box.width * figure.get_figwidth() * 200, box.height * figure.get_figheight() * 200
+    rows, columns = pictures(figure)[0].shape
+    assert height >= rows
+    assert width >= columns
+
+
+@pytest.mark.parametrize("value", [INF, NAN, 0.0])
+@pytest.mark.parametrize("units", [1, 3])
+def test_a_scale_needs_no_finite_or_positive_value(value: float, units: int) -> None:
+    figure = heatmap(variance({"rotated": {"conv": [value] * units}}), "all", "mean")
+    assert figure.axes[0].get_images()[0].get_clim() == (0.0, 1.0)
+    np.testing.assert_array_equal(cells(pictures(figure)[0][:, 0]), [-1.0 if value == INF else value])
+
+
+def test_a_table_straight_from_the_measure_needs_no_partition_columns() -> None:
+    table = variance({"rotated": {"conv": [0.5]}}).drop(columns=["training", "dataset", "model", "seed"])
+    figure = heatmap(table, "all", "mean")
+    assert figure.get_suptitle() == "stratum: all  ·  aggregation: mean"
+    assert figure.axes[0].get_title() == ""
+
+
+def test_several_seeds_are_an_error() -> None:
+    table = variance()
+    table.loc[table.index[:2], "seed"] = 1
+    with pytest.raises(InputError, match="shows one seed, the table holds 1, 0: select one"):
+        heatmap(table, "all", "mean")
+
+
+def test_an_unknown_stratum_is_an_error() -> None:
+    with pytest.raises(InputError, match="no stratum 'cat' in the table: choose one of all"):
+        heatmap(variance(), "cat", "mean")

@@ -1,0 +1,53 @@
+"""The last layer: output unit by class of the images."""
+
+import math
+
+import numpy as np
+import pytest
+from figure_tables import variance
+
+from rotvar.figures.last_layer import last_layer
+
+INF, NAN = math.inf, math.nan
+ZERO, ONE = "0 - zero", "1 - one"
+
+
+def test_rows_are_output_units_and_columns_the_classes_of_the_images() -> None:
+    figure = last_layer(variance(strata=["all", ZERO, ONE], aggregations=["mean", "spatial"]))
+    unrotated, rotated = (axes.get_images()[0].get_array().tolist() for axes in figure.axes[:2])
+    assert unrotated == [[1.25, 1.5], [2.25, 2.5]]
+    assert rotated == [[0.75, 1.0], [1.25, 1.5]]
+    for axes in figure.axes[:2]:
+        assert [label.get_text() for label in axes.get_xticklabels()] == [ZERO, ONE]
+        assert [label.get_text() for label in axes.get_yticklabels()] == [ZERO, ONE]
+        assert (axes.get_xlabel(), axes.get_ylabel()) == ("class of the images", "output unit")
+    assert figure.get_suptitle() == "MNIST  ·  VGG16  ·  last layer (fc)"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.25", "1.50", "2.25", "2.50"]
+
+
+def test_the_classes_order_rows_and_columns() -> None:
+    figure = last_layer(variance({"rotated": {"fc": [1.0, 2.0]}}, strata=["cat", "dog"]), ["dog", "cat"])
+    assert figure.axes[0].get_images()[0].get_array().tolist() == [[1.25, 1.0], [2.25, 2.0]]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["dog", "cat"]
+
+
+def test_units_that_are_not_classes_are_numbered() -> None:
+    figure = last_layer(variance({"rotated": {"fc": [1.0, 2.0, 3.0]}}, strata=[ZERO, ONE]))
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["0", "1", "2"]
+
+
+def test_marks_that_occur_are_in_the_legend() -> None:
+    figure = last_layer(variance({"rotated": {"fc": [INF, 1.0]}}, strata=[ZERO, ONE]))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["infinite"]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["∞", "∞", "1.00", "1.25"]
+    assert last_layer(variance(strata=[ZERO, ONE])).legends == []
+
+
+@pytest.mark.parametrize(("value", "drawn"), [(0.5, 0.5), (INF, -1.0), (NAN, NAN)])
+def test_one_unit_and_one_class(value: float, drawn: float) -> None:
+    figure = last_layer(variance({"rotated": {"fc": [value]}}, strata=["x" * 40], dataset="mine"))
+    np.testing.assert_array_equal(figure.axes[0].get_images()[0].get_array().filled(NAN), [[drawn]])
+    figure.draw_without_rendering()
+    (label,) = figure.axes[0].get_xticklabels()
+    assert len(label.get_text()) == 20
+    assert label.get_window_extent().y0 > 0

@@ -1,0 +1,110 @@
+"""Variance by layer, and by layer and class."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_tables import variance
+from matplotlib.colors import to_hex
+
+from rotvar.figures import layer_axis, theme
+from rotvar.figures.layers import by_class, by_layer
+
+INF, NAN = math.inf, math.nan
+
+
+def test_a_line_for_each_training_and_stratum() -> None:
+    figure = by_layer(variance(strata=["all", "stratified", "0 - zero"]), "mean")
+    (axes,) = figure.axes
+    lines = [(to_hex(line.get_color()).upper(), line.get_linestyle(), line.get_ydata().tolist()) for line in axes.lines]
+    assert lines == [
+        (theme.TRAININGS["unrotated"], "-", [1.0, 1.5]),
+        (theme.TRAININGS["unrotated"], "--", [1.25, 1.75]),
+        (theme.TRAININGS["rotated"], "-", [0.5, 0.75]),
+        (theme.TRAININGS["rotated"], "--", [0.75, 1.0]),
+    ]
+    assert axes.get_ylabel() == "mean normalized variance"
+    assert axes.get_ylim() == pytest.approx((0, 1.75 * 1.08))
+    key = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert key == ["convolution", "fully connected", "trained unrotated", "trained rotated", "all", "stratified"]
+    assert not axes.collections  # one seed has no band
+
+
+def test_seeds_are_a_mean_and_a_band_of_one_standard_deviation() -> None:
+    first = variance({"rotated": {"conv": [1.0]}}, seed=0)
+    figure = by_layer(pd.concat([first, variance({"rotated": {"conv": [3.0]}}, seed=1)]), "mean")
+    (axes,) = figure.axes
+    assert axes.lines[0].get_ydata().tolist() == [2.0]
+    heights = axes.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((2 - 2**0.5, 2 + 2**0.5))
+    assert figure.get_suptitle() == "MNIST  ·  VGG16  ·  aggregation: mean  ·  2 seeds"
+
+
+def test_infinite_and_missing_units_do_not_count_and_a_layer_of_them_is_a_gap() -> None:
+    network = {"conv": [1.0, INF, NAN], "relu": [INF, INF], "fc": [2.0]}
+    line = by_layer(variance({"rotated": network}), "mean").axes[0].lines[0]
+    np.testing.assert_array_equal(line.get_ydata(), [1.0, NAN, 2.0])
+
+
+def test_all_infinite_is_an_empty_figure_with_an_axis() -> None:
+    (axes,) = by_layer(variance({"rotated": {"conv": [INF]}}), "mean").axes
+    assert axes.get_ylim() == (0.0, 1.0)
+
+
+def test_a_deep_network_has_a_panel_for_each_stratum() -> None:
+    network = {f"conv{index}": [float(index)] for index in range(170)}
+    figure = by_layer(variance({"unrotated": network, "rotated": network}, strata=["all", "stratified"]), "mean")
+    assert [axes.get_title() for axes in figure.axes] == ["stratum: all", "stratum: stratified"]
+    assert [len(axes.lines) for axes in figure.axes] == [2, 2]
+    assert figure.axes[0].lines[0].get_ydata().tolist() == list(range(170))
+
+
+def test_the_strip_shows_the_kinds_in_their_colours() -> None:
+    network = {"conv1": [1.0], "bn1": [1.0], "relu1": [1.0], "conv2": [1.0], "odd": [1.0]}
+    table = variance({"rotated": network}).astype({"kind": str}).replace({"kind": {"pooling": "dropout"}})
+    strip = by_layer(table, "mean").axes[0].child_axes[0]
+    mesh = strip.collections[0]
+    drawn = [to_hex(colour).upper() for colour in mesh.to_rgba(mesh.get_array())[0]]
+    known = layer_axis.KINDS
+    convolution = known["convolution"]
+    expected = [convolution, known["normalization"], known["non-linearity"], convolution, "#DDDDDD"]
+    assert drawn == expected
+
+
+def test_long_layer_names_lose_their_middle() -> None:
+    name = "conv." + "abcde." * 6 + "conv1"
+    strip = by_layer(variance({"rotated": {name: [1.0]}}), "mean").axes[0].child_axes[0]
+    (label,) = [label.get_text() for label in strip.get_xticklabels()]
+    assert len(label) == 32
+    assert label.startswith("conv.abcde.")
+    assert label.endswith("abcde.conv1")
+
+
+def test_by_class_has_a_row_for_each_class_in_the_data_sets_order() -> None:
+    figure = by_class(variance(strata=["all", "1 - one", "0 - zero"]), "mean")
+    unrotated, rotated = (axes.get_images()[0].get_array().tolist() for axes in figure.axes[:2])
+    assert unrotated == [[1.5, 2.0], [1.25, 1.75]]
+    assert rotated == [[1.0, 1.25], [0.75, 1.0]]
+    assert [label.get_text() for label in figure.axes[0].get_yticklabels()] == ["0 - zero", "1 - one"]
+    values = np.array([1.5, 2.0, 1.25, 1.75, 1.0, 1.25, 0.75, 1.0])
+    end = np.median(values) + 3 * (np.quantile(values, 0.75) - np.quantile(values, 0.25))
+    limits = [axes.get_images()[0].get_clim() for axes in figure.axes[:2]]
+    assert limits == [(0.0, end), (0.0, end)]
+
+
+def test_one_class_one_layer_one_unit_one_training() -> None:
+    table = variance({"rotated": {"conv": [0.5]}}, strata=["cat"], dataset="mine")
+    figure = by_class(table, "mean")
+    assert figure.axes[0].get_images()[0].get_array().tolist() == [[0.5]]
+    assert figure.get_suptitle() == "mine  ·  VGG16  ·  each class by itself  ·  aggregation: mean"
+
+
+def test_a_class_name_of_40_characters_stays_inside_the_figure() -> None:
+    table = variance(strata=["x" * 40, "y" * 40], dataset="mine")
+    figure = by_class(table, "mean")
+    figure.draw_without_rendering()
+    for axes in figure.axes[:2]:
+        for label in axes.get_yticklabels():
+            assert len(label.get_text()) == 32
+            assert label.get_window_extent().x0 > 0

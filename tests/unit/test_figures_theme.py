@@ -1,0 +1,92 @@
+"""One look, and files that are whole, small and the same each time."""
+
+import base64
+import io
+import re
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pytest
+from figure_tables import variance
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rotvar.figures import scale, theme
+from rotvar.figures.heatmap import heatmap
+from rotvar.figures.layers import by_layer
+
+
+def noise(layers: int, units: int) -> dict[str, list[float]]:
+    random = np.random.default_rng(0)
+    return {f"conv{index}": random.lognormal(0, 0.4, units).tolist() for index in range(layers)}
+
+
+def test_png_is_200_dpi_and_svg_has_text(tmp_path: Path) -> None:
+    figure = by_layer(variance(), "mean")
+    theme.save(figure, tmp_path / "a.png", tmp_path / "a.svg")
+    pixels = Image.open(tmp_path / "a.png").size
+    assert pixels == tuple(int(inches * 200) for inches in figure.get_size_inches())
+    assert "mean normalized variance</text>" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])
+def test_the_same_figure_is_the_same_file(tmp_path: Path, suffix: str) -> None:
+    for name in ["a", "b"]:
+        theme.save(heatmap(variance(), "all", "mean"), (tmp_path / name).with_suffix(suffix))
+    assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
+
+
+def test_a_heatmaps_svg_is_small_and_its_picture_exact(tmp_path: Path) -> None:
+    figure = heatmap(variance({"unrotated": noise(40, 512), "rotated": noise(40, 512)}), "all", "mean")
+    theme.save(figure, tmp_path / "a.svg")
+    assert (tmp_path / "a.svg").stat().st_size < 300_000
+    encoded = re.findall(r"data:image/png;base64,([^\"]+)", (tmp_path / "a.svg").read_text())
+    embedded = Image.open(io.BytesIO(base64.b64decode(encoded[0].replace("\n", ""))))
+    image = figure.axes[0].get_images()[0]
+    expected = image.to_rgba(image.get_array(), bytes=True)
+    shown = np.asarray(embedded.convert("RGBA"))
+    assert shown.shape == expected.shape == (512, 40, 4)
+    assert (shown == expected).all() or (shown == expected[::-1]).all()
+
+
+def test_the_callers_style_is_left_alone() -> None:
+    before = dict(mpl.rcParams)
+    by_layer(variance(), "mean")
+    assert dict(mpl.rcParams) == before
+
+
+def test_colours_are_fixed_for_known_names_and_different_for_others() -> None:
+    colours = theme.colours(["upright", "rotated", "mirrored"], theme.TRAININGS)
+    assert colours["rotated"] == theme.TRAININGS["rotated"]
+    assert len(set(colours.values()) | set(theme.TRAININGS.values())) == 4
+    assert len({*theme.TRAININGS.values(), *theme.MODEL_COLOURS.values()}) == 7
+
+
+def test_trainings_are_in_order_unrotated_first() -> None:
+    table = variance({name: {"conv": [1.0]} for name in ["slightly", "rotated", "unrotated"]})
+    assert list(theme.trainings(table)) == ["unrotated", "rotated", "slightly"]
+
+
+def test_a_long_headline_fits_the_figure() -> None:
+    figure = Figure(figsize=(4, 3))
+    theme.headline(figure, "m" * 30 + "i" * 70)
+    figure.draw_without_rendering()
+    extent = figure.texts[0].get_window_extent()
+    assert extent.x0 > 0
+    assert extent.x1 < figure.bbox.x1
+
+
+@pytest.mark.parametrize(
+    ("values", "end"),
+    [([1, 2, 3, 4, 5], 9.0), ([1, 2, 3, 4, 5, np.inf, np.nan], 9.0), ([2, 2, 2], 2.0), ([0, 0], 1.0), ([], 1.0)],
+)
+def test_where_a_scale_ends(values: list[float], end: float) -> None:
+    assert scale.top(values) == end
+
+
+def test_the_marks_are_far_from_every_colour_of_the_scale() -> None:
+    colours = scale._map()(np.linspace(0, 1, 32))[:, :3]
+    for mark in [scale.ABOVE, scale.INFINITE, scale.MISSING]:
+        distance = np.abs(colours - mpl.colors.to_rgb(mark)).sum(axis=1)
+        assert distance.min() > 0.45

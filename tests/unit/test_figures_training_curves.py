@@ -1,0 +1,57 @@
+"""Loss and accuracy by epoch."""
+
+import pandas as pd
+import pytest
+from matplotlib.colors import to_hex
+from matplotlib.figure import Figure
+
+from rotvar.figures import theme
+from rotvar.figures.training_curves import training_curves
+
+HISTORY = pd.DataFrame(
+    [
+        (epoch, split, loss / epoch, 1 - 0.5 / epoch, training, seed)
+        for training in ["unrotated", "rotated"]
+        for seed, loss in [(0, 1.0), (1, 3.0)]
+        for epoch in [1, 2]
+        for split in ["train", "test"]
+    ],
+    columns=["epoch", "split", "loss", "accuracy", "training", "seed"],
+)
+
+
+def lines(figure: Figure, panel: int) -> list[tuple[str, str, list[float], list[float]]]:
+    return [
+        (to_hex(line.get_color()).upper(), line.get_linestyle(), line.get_xdata().tolist(), line.get_ydata().tolist())
+        for line in figure.axes[panel].lines
+    ]
+
+
+def test_a_line_for_each_training_and_split() -> None:
+    figure = training_curves(HISTORY[HISTORY["seed"] == 0])
+    assert lines(figure, 0) == [
+        (theme.TRAININGS["unrotated"], "--", [1, 2], [1.0, 0.5]),
+        (theme.TRAININGS["unrotated"], "-", [1, 2], [1.0, 0.5]),
+        (theme.TRAININGS["rotated"], "--", [1, 2], [1.0, 0.5]),
+        (theme.TRAININGS["rotated"], "-", [1, 2], [1.0, 0.5]),
+    ]
+    assert lines(figure, 1)[0][3] == [0.5, 0.75]
+    assert [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes] == [
+        ("epoch", "loss"),
+        ("epoch", "accuracy"),
+    ]
+    key = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert key == ["trained unrotated", "trained rotated", "training set", "test set"]
+    assert not figure.axes[0].collections
+
+
+def test_seeds_are_a_mean_and_a_band() -> None:
+    figure = training_curves(HISTORY)
+    assert lines(figure, 0)[0][3] == [2.0, 1.0]
+    heights = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
+    assert heights.max() == pytest.approx(2 + 2**0.5)
+
+
+def test_one_epoch_is_a_point() -> None:
+    figure = training_curves(HISTORY[(HISTORY["epoch"] == 1) & (HISTORY["seed"] == 0)])
+    assert {line.get_marker() for line in figure.axes[0].lines} == {"o"}

@@ -1,0 +1,231 @@
+"""Statistics accumulated batch by batch are those of all values at once in float64, cancellation or not."""
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from oracle import literal
+
+from rotvar.moments import ROUNDING, Moments, Series, Statistics, mean_over_positions
+
+
+def noise(*shape: int, seed: int = 0) -> torch.Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(seed))
+
+
+def split(values: torch.Tensor, sizes: list[int]) -> tuple[torch.Tensor, ...]:
+    return torch.split(values, sizes)
+
+
+def accumulated(values: torch.Tensor, sizes: list[int]) -> Statistics:
+    """The statistics of one class, images x R x units, that comes in batches of these sizes."""
+    series = Series()
+    for batch in split(values, sizes):
+        series.update(batch.unsqueeze(3))
+    return series.finish_class()
+
+
+def moments_of(*batches: torch.Tensor) -> Moments:
+    moments = Moments(*batches[0].shape[1:], batches[0].device)
+    for batch in batches:
+        moments.add(batch)
+    return moments
+
+
+def as_array(statistics: Statistics) -> np.ndarray:
+    return np.stack([statistics.transformation_std, statistics.sample_std, statistics.normalized_variance])
+
+
+def definition(values: torch.Tensor) -> np.ndarray:
+    """Section 2 of the design, on the same floats."""
+    return literal(values.double().numpy())
+
+
+# the merge of Chan, Golub and LeVeque
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=6), st.sampled_from([0.0, 1.0, 1e3, 1e6]))
+def test_batches_added_or_merged_are_one_shot_in_float64(sizes, offset):
+    values = noise(sum(sizes), 3, 2, seed=sum(sizes)).double() + offset
+    batches = split(values, sizes)
+    merged = moments_of(batches[0])
+    for batch in batches[1:]:
+        merged.merge(moments_of(batch))
+    for moments in (merged, moments_of(*batches)):
+        assert moments.n == sum(sizes)
+        np.testing.assert_allclose(moments.mean, values.mean(0), rtol=1e-12, atol=1e-12)
+        np.testing.assert_allclose(moments.m2, ((values - values.mean(0)) ** 2).sum(0), rtol=1e-9, atol=1e-9)
+        np.testing.assert_allclose(moments.std_sum, values.std(1).sum(0), rtol=1e-9)
+
+
+def test_two_images_of_known_moments():
+    """Values 1, 3 of the first image under two rotations; 5, 11 of the second."""
+    first, second = torch.tensor([[[1.0], [3.0]]]), torch.tensor([[[5.0], [11.0]]])
+    merged = moments_of(first)
+    merged.merge(moments_of(second))
+    for moments in (moments_of(first, second), moments_of(torch.cat([first, second])), merged):
+        assert moments.n == 2
+        assert moments.mean.flatten().tolist() == [3, 7]
+        assert moments.m2.flatten().tolist() == [8, 32]  # twice 2 squared, twice 4 squared
+        assert moments.std_sum.item() == pytest.approx((2 + 6) / 2**0.5)
+
+
+def test_moments_are_kept_in_float64_and_their_size_does_not_grow_with_the_images():
+    for n in (1, 50):
+        moments = moments_of(noise(n, 4, 3))
+        assert moments.mean.shape == moments.m2.shape == (4, 3) and moments.std_sum.shape == (3,)
+        assert {moments.mean.dtype, moments.m2.dtype, moments.std_sum.dtype} == {torch.float64}
+
+
+@pytest.mark.parametrize("piece", [1, 100, 2**18])
+def test_how_many_activations_are_taken_at_a_time_changes_nothing(piece, monkeypatch):
+    values = noise(20, 4, 7)
+    expected = as_array(accumulated(values, [20]))
+    monkeypatch.setattr("rotvar.moments.PIECE", piece)
+    np.testing.assert_allclose(as_array(accumulated(values, [20])), expected, rtol=1e-6)
+
+
+def test_what_is_taken_in_is_left_as_it_was():
+    values = noise(10, 4, 3)
+    before = values.clone()
+    accumulated(values, [5, 5])
+    assert torch.equal(values, before)
+
+
+# precision
+
+
+@pytest.mark.parametrize("offset", [0, 1, 1e3, 1e6])
+@pytest.mark.parametrize("sizes", [[256], [16] * 16, [1] * 256, [100, 1, 155]], ids=["one", "sixteen", "single", "odd"])
+def test_float32_activations_agree_with_the_definition_to_1e_5(offset, sizes):
+    """At 1e6 floats are 1/16 apart: the noise is coarse then, but the same on both sides."""
+    values = noise(256, 16, 5) + offset
+    np.testing.assert_allclose(as_array(accumulated(values, sizes)), definition(values), rtol=1e-5)
+
+
+def test_one_far_image_costs_no_precision():
+    """It is the first of its batch, from which differences are taken."""
+    values = noise(128, 16, 4)
+    values[0] += 1e4
+    np.testing.assert_allclose(as_array(accumulated(values, [128])), definition(values), rtol=1e-5)
+
+
+def test_rotations_that_move_a_unit_little_are_not_lost_beside_images_that_move_it_much():
+    values = 1000 * noise(64, 1, 3) + 1e-2 * noise(64, 16, 3, seed=1)
+    statistics = accumulated(values, [16] * 4)
+    np.testing.assert_allclose(as_array(statistics), definition(values), rtol=1e-5)
+    assert (statistics.normalized_variance < 1e-4).all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_activations_are_taken_as_the_numbers_they_are(dtype):
+    values = (noise(40, 8, 3) + 10).to(dtype)
+    np.testing.assert_allclose(as_array(accumulated(values, [20, 20])), definition(values), rtol=1e-5)
+
+
+# constant units
+
+
+def test_a_unit_that_is_always_the_same_has_no_variance_whatever_its_value():
+    for value in (0.0, 3.0, 0.1, -1e6):
+        statistics = accumulated(torch.full((20, 4, 1), value), [7, 13])
+        assert as_array(statistics).tolist() == [[0], [0], [1]]
+
+
+def test_the_rounding_of_a_constant_unit_is_no_variance():
+    """The last bit of 0.1 flickers, as it does where the order of additions varies."""
+    values = torch.full((50, 8, 1), 0.1)
+    values[noise(50, 8, 1) > 0] = torch.nextafter(torch.tensor(0.1), torch.tensor(1.0))
+    assert definition(values)[0] > 0
+    assert as_array(accumulated(values, [25, 25])).tolist() == [[0], [0], [1]]
+
+
+def test_rounding_is_one_float32_epsilon_of_the_root_mean_square():
+    assert ROUNDING == 2**-23
+
+
+@pytest.mark.parametrize("magnitude", [1e-3, 1.0, 1e6])
+@pytest.mark.parametrize(("share", "kept"), [(0.9, False), (1.1, True)])
+def test_a_std_up_to_rounding_is_zero_and_one_above_it_is_kept(magnitude, share, kept):
+    """Two values d apart have a std of d / sqrt 2."""
+    step = share * ROUNDING * magnitude
+    values = torch.tensor([[0.0, 0.0], [1.0, 1.0]], dtype=torch.float64).unsqueeze(2) * (step * 2**0.5) + magnitude
+    moved_by_image = accumulated(values, [2])
+    moved_by_rotation = accumulated(values.transpose(0, 1), [2])
+    expected = pytest.approx(step, rel=1e-3) if kept else 0
+    assert moved_by_image.sample_std.item() == expected
+    assert moved_by_image.transformation_std.item() == 0
+    assert moved_by_rotation.transformation_std.item() == expected
+    assert moved_by_rotation.sample_std.item() == 0
+    assert moved_by_image.normalized_variance.item() == (0 if kept else 1)
+    assert moved_by_rotation.normalized_variance.item() == (np.inf if kept else 1)
+
+
+# classes, positions and strata
+
+
+def test_a_class_is_closed_and_all_of_them_are_together():
+    values = noise(30, 4, 2)
+    series = Series()
+    by_class = []
+    for one in split(values, [10, 13, 7]):
+        for batch in split(one, [4, len(one) - 4]):
+            series.update(batch.unsqueeze(3))
+        by_class.append(series.finish_class())
+    for statistics, one in zip(by_class, split(values, [10, 13, 7]), strict=True):
+        np.testing.assert_allclose(as_array(statistics), definition(one), rtol=1e-5)
+    np.testing.assert_allclose(as_array(series.finish()), definition(values), rtol=1e-5)
+
+
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_the_stds_of_a_channels_positions_are_averaged_before_the_ratio(channels_last):
+    values = noise(20, 4, 2, 3) * torch.tensor([[1.0, 2.0, 3.0], [10.0, 20.0, 30.0]])  # two channels, three positions
+    if channels_last:
+        values = values.transpose(2, 3).contiguous().transpose(2, 3)
+    series = Series()
+    for batch in values.split(10):
+        series.update(batch)
+    statistics = series.finish_class()
+    transformation_std, sample_std, _ = definition(values.flatten(2)).reshape(3, 2, 3).mean(axis=2)
+    np.testing.assert_allclose(statistics.transformation_std, transformation_std, rtol=1e-5)
+    np.testing.assert_allclose(statistics.sample_std, sample_std, rtol=1e-5)
+    np.testing.assert_allclose(statistics.normalized_variance, transformation_std / sample_std, rtol=1e-5)
+
+
+@pytest.mark.parametrize("piece", [1, 2**18])
+def test_the_mean_over_positions_is_that_of_float64(piece, monkeypatch):
+    """A map of 1e4 and its negative, and 1e-4: in float32 the small one would drown."""
+    monkeypatch.setattr("rotvar.moments.PIECE", piece)
+    values = torch.tensor([1e4, 1e-4, -1e4, 0]).expand(5, 2, 3, 4)
+    means = mean_over_positions(values)
+    assert means.shape == (5, 2, 3) and means.dtype == torch.float64
+    torch.testing.assert_close(means, torch.full((5, 2, 3), 0.25e-4, dtype=torch.float64), rtol=1e-6, atol=0)
+
+
+def test_ratios_with_zero():
+    statistics = Statistics.of(np.array([0.0, 0.0, 2.0, 2.0]), np.array([0.0, 4.0, 0.0, 4.0]))
+    assert statistics.normalized_variance.tolist() == [1, 0, np.inf, 0.5]
+
+
+def test_the_average_over_classes_is_that_of_each_value_and_infinite_where_one_is():
+    one = Statistics.of(np.array([1.0, 1.0]), np.array([1.0, 0.0]))
+    other = Statistics.of(np.array([3.0, 3.0]), np.array([1.0, 2.0]))
+    assert as_array(Statistics.average([one, other])).tolist() == [[2, 2], [1, 1], [2, np.inf]]
+
+
+def test_a_multiple_of_a_unit_has_multiples_of_its_stds_and_the_same_ratio():
+    values = noise(20, 4, 3)
+    scaled = as_array(accumulated(values, [20]).scaled(49))
+    np.testing.assert_allclose(scaled, definition(49 * values), rtol=1e-5)
+
+
+def test_one_row_a_unit():
+    frame = Statistics.of(np.array([1.0, 3.0]), np.array([2.0, 4.0])).frame()
+    assert frame.to_dict("list") == {
+        "unit": [0, 1],
+        "transformation_std": [1, 3],
+        "sample_std": [2, 4],
+        "normalized_variance": [0.5, 0.75],
+    }

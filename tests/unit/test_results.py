@@ -1,0 +1,131 @@
+"""Tables on disk come back as they were, whole studies in one call, and damage is noticed."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rotvar import results
+from rotvar.errors import InputError
+
+TABLE = pd.DataFrame(
+    {
+        "layer": ["conv", "conv", "fc"],
+        "unit": [0, 1, 0],
+        "stratum": pd.Categorical(["dog", "all", "all"]),
+        "normalized_variance": [0.1, np.inf, np.nan],
+        "loss": [0.1, 0.2, 0.3],
+    }
+)
+
+
+def study(root: Path) -> Path:
+    """Two networks, the second written first."""
+    for training, seed in [("unrotated", 10), ("rotated", 2)]:
+        folder = root / f"variance/dataset=mnist/model=vgg16/training={training}/seed={seed}"
+        results.write(TABLE.assign(unit=TABLE["unit"] + seed), folder / "variance.parquet", {"seed": seed})
+    return root / "variance"
+
+
+def test_a_study_is_read_in_one_call(tmp_path: Path) -> None:
+    table = results.read(study(tmp_path))
+    assert list(table.columns) == [*TABLE.columns, "dataset", "model", "training", "seed"]
+    assert table["training"].tolist() == ["rotated"] * 3 + ["unrotated"] * 3  # in the order of the paths
+    assert table["seed"].tolist() == [2] * 3 + [10] * 3
+    assert table["unit"].tolist() == [2, 3, 2, 10, 11, 10]
+    assert table["layer"].tolist() == ["conv", "conv", "fc"] * 2
+    np.testing.assert_array_equal(table["normalized_variance"][:3], np.float32([0.1, np.inf, np.nan]))
+    text = ["layer", "stratum", "dataset", "model", "training"]
+    assert {str(table[name].dtype) for name in text} == {"category"}
+    numbers = ["unit", "seed", "loss", "normalized_variance"]
+    assert [str(table[name].dtype) for name in numbers] == ["int64", "int64", "float64", "float32"]
+
+
+def test_categories_are_in_order_of_appearance(tmp_path: Path) -> None:
+    assert list(results.read(study(tmp_path))["stratum"].cat.categories) == ["dog", "all"]
+
+
+@pytest.mark.parametrize(
+    "part", ["dataset=mnist/model=vgg16/training=rotated/seed=2/variance.parquet", "dataset=mnist"]
+)
+def test_partition_columns_come_from_the_whole_path(tmp_path: Path, part: str) -> None:
+    table = results.read(study(tmp_path) / part)
+    assert table.iloc[0][["dataset", "model", "training", "seed"]].tolist() == ["mnist", "vgg16", "rotated", 2]
+
+
+def test_several_sources_some_columns_some_rows(tmp_path: Path) -> None:
+    files = sorted(study(tmp_path).rglob("*.parquet"), reverse=True)
+    table = results.read(files, columns=["unit", "seed"], stratum=["all"], layer=("conv",))
+    assert table.to_dict("list") == {"unit": [11, 3], "seed": [10, 2]}
+
+
+def test_a_file_outside_partitions_has_no_partition_columns(tmp_path: Path) -> None:
+    results.write(TABLE, tmp_path / "variance.parquet", {})
+    assert list(results.read(tmp_path).columns) == list(TABLE.columns)
+
+
+def test_the_file_says_where_it_came_from(tmp_path: Path) -> None:
+    origin = {"seed": 3, "config": {"widths": [8, 16]}, "device": "CPU, 2 threads", "git_commit": None}
+    results.write(TABLE, tmp_path / "variance.parquet", origin)
+    assert results.metadata(tmp_path / "variance.parquet") == origin
+
+
+def test_how_it_is_stored(tmp_path: Path) -> None:
+    path = tmp_path / "variance.parquet"
+    results.write(TABLE, path, {})
+    schema = pq.read_schema(path)
+    assert pa.types.is_dictionary(schema.field("layer").type)
+    assert pa.types.is_dictionary(schema.field("stratum").type)
+    assert schema.field("normalized_variance").type == pa.float32()
+    assert schema.field("loss").type == pa.float64()
+    group = pq.ParquetFile(path).metadata.row_group(0)
+    assert {group.column(index).compression for index in range(group.num_columns)} == {"ZSTD"}
+
+
+def test_other_readers_agree(tmp_path: Path) -> None:
+    root = study(tmp_path)
+    ours = results.read(root)
+    theirs = pd.read_parquet(root)
+    pd.testing.assert_frame_equal(ours[["layer", "unit"]], theirs[["layer", "unit"]])
+    query = f"select unit, seed from read_parquet('{root}/**/*.parquet', hive_partitioning = true) order by seed, unit"
+    assert duckdb.sql(query).fetchall() == [(2, 2), (2, 2), (3, 2), (10, 10), (10, 10), (11, 10)]
+
+
+def test_a_damaged_page_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "variance.parquet"
+    results.write(pd.DataFrame({"loss": np.random.default_rng(0).random(1000)}), path, {})
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(bytes(content))
+    with pytest.raises(InputError, match=r"variance\.parquet cannot be read.*delete it"):
+        results.read(path)
+
+
+def test_half_a_file_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "variance.parquet"
+    results.write(TABLE, path, {})
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(InputError, match="delete it"):
+        results.read(tmp_path)
+
+
+def test_unfinished_files_are_passed_over(tmp_path: Path) -> None:
+    root = study(tmp_path)
+    (root / "dataset=mnist" / ".variance.1234.parquet").write_text("half")
+    assert len(results.read(root)) == 6
+
+
+def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no Parquet files at"):
+        results.read(tmp_path / "nowhere")
+
+
+def test_files_of_several_kinds_are_an_error(tmp_path: Path) -> None:
+    study(tmp_path)
+    results.write(TABLE, tmp_path / "accuracy/dataset=mnist/accuracy.parquet", {})
+    with pytest.raises(InputError, match=r"several kinds \(accuracy\.parquet, variance\.parquet\)"):
+        results.read(tmp_path)

@@ -1,0 +1,82 @@
+"""What a study comes to: exact means of small tables."""
+
+import numpy as np
+import pandas as pd
+
+from rotvar import summary
+
+
+def variance(**columns: list) -> pd.DataFrame:
+    """Layer 0 has units 1, 3 and an infinite one; layer 1 a unit of 5 and a missing one."""
+    table = pd.DataFrame(
+        {
+            "layer": ["conv", "conv", "conv", "fc", "fc"],
+            "layer_index": [0, 0, 0, 1, 1],
+            "kind": ["convolution"] * 3 + ["fully connected"] * 2,
+            "unit": [0, 1, 2, 0, 1],
+            "stratum": "all",
+            "aggregation": "mean",
+            "normalized_variance": np.float32([1, 3, np.inf, 5, np.nan]),
+        }
+    )
+    return table.assign(**columns)
+
+
+def test_layer_means_are_over_the_finite_units() -> None:
+    assert summary.layer_means(variance()).to_dict("list") == {
+        "layer_index": [0, 1],
+        "layer": ["conv", "fc"],
+        "kind": ["convolution", "fully connected"],
+        "stratum": ["all", "all"],
+        "aggregation": ["mean", "mean"],
+        "units": [3, 2],
+        "finite": [2, 1],
+        "normalized_variance": [2.0, 5.0],
+    }
+
+
+def test_the_global_value_is_the_mean_of_units_not_of_layers() -> None:
+    table = summary.global_variance(variance(seed=[7] * 5, training=["rotated"] * 5))
+    assert table.to_dict("records") == [
+        {
+            "training": "rotated",
+            "seed": 7,
+            "stratum": "all",
+            "aggregation": "mean",
+            "units": 5,
+            "finite": 3,
+            "global_variance": 3.0,
+        }
+    ]
+
+
+def test_a_layer_without_finite_units_has_no_mean() -> None:
+    table = summary.layer_means(variance(normalized_variance=[np.inf] * 3 + [np.nan] * 2))
+    assert table["normalized_variance"].isna().all()
+    assert table["finite"].tolist() == [0, 0]
+
+
+def test_unused_categories_make_no_rows() -> None:
+    table = variance()
+    table["stratum"] = pd.Categorical(table["stratum"], ["all", "stratified"])
+    assert len(summary.layer_means(table)) == 2
+
+
+def test_accuracy_weighs_classes_by_their_images() -> None:
+    table = pd.DataFrame(
+        [("-180", "cat", 10, 0), ("0", "cat", 10, 9), ("0", "dog", 30, 15), ("random", "cat", 10, 1)],
+        columns=["angle", "class", "n", "correct"],
+    )
+    assert summary.accuracy_by_test(table).to_dict("records") == [
+        {"test": "unrotated", "n": 40, "accuracy": 0.6},
+        {"test": "rotated", "n": 10, "accuracy": 0.1},
+    ]
+
+
+def test_over_seeds() -> None:
+    table = pd.DataFrame({"model": ["a", "a", "b"], "seed": [0, 1, 0], "n": [5, 5, 5], "accuracy": [1.0, 3.0, 5.0]})
+    ours = summary.over_seeds(table, "accuracy")
+    assert ours["model"].tolist() == ["a", "b"]
+    assert ours["accuracy"].tolist() == [2.0, 5.0]
+    assert ours["seeds"].tolist() == [2, 1]
+    np.testing.assert_allclose(ours["std"], [2**0.5, np.nan])

@@ -1,0 +1,109 @@
+"""Tables: means over seeds, the published values beside ours, in three formats."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from rotvar import tables
+from rotvar.errors import InputError
+
+NETWORK = {"dataset": "mnist", "model": "simple_conv"}
+
+
+def accuracies(rows: list[tuple]) -> pd.DataFrame:
+    names = ["dataset", "model", "training", "seed", "test", "n", "accuracy"]
+    return pd.DataFrame(rows, columns=names).astype({"model": "category", "training": "category"})
+
+
+OURS = accuracies(
+    [
+        ("mnist", "resnet", "rotated", 0, "unrotated", 100, 0.5),
+        ("mnist", "simple_conv", "rotated", 0, "rotated", 100, 0.97),
+        ("mnist", "simple_conv", "rotated", 1, "rotated", 100, 0.99),
+        ("mnist", "simple_conv", "unrotated", 0, "unrotated", 100, 0.99),
+        ("digits", "simple_conv", "rotated", 0, "rotated", 100, 0.9),
+    ]
+)
+
+
+def test_published_values_are_the_papers() -> None:
+    published = tables.published()
+    accuracy, variance = published["accuracy"], published["global_variance"]
+    assert len(accuracy) == 32
+    assert len(variance) == 64
+    one = accuracy[(accuracy["dataset"] == "cifar10") & (accuracy["model"] == "resnet")]
+    assert one.set_index(["training", "test"])["accuracy"].to_dict() == {
+        ("unrotated", "unrotated"): 0.613,
+        ("unrotated", "rotated"): 0.236,
+        ("rotated", "unrotated"): 0.65,
+        ("rotated", "rotated"): 0.652,
+    }
+    assert "10.1007/978-3-030-27713-0_9" in variance.attrs["source"]
+
+
+def test_ours_beside_theirs_in_the_projects_order() -> None:
+    table = tables.accuracy(OURS)
+    assert list(table.columns) == [
+        *["dataset", "model", "training", "test", "seeds", "accuracy", "std", "published", "difference"]
+    ]
+    assert table[["dataset", "model", "training", "test", "seeds"]].to_numpy().tolist() == [
+        ["digits", "simple_conv", "rotated", "rotated", 1],
+        ["mnist", "simple_conv", "unrotated", "unrotated", 1],
+        ["mnist", "simple_conv", "rotated", "rotated", 2],
+        ["mnist", "resnet", "rotated", "unrotated", 1],
+    ]
+    assert table["accuracy"].tolist() == pytest.approx([0.9, 0.99, 0.98, 0.5])
+    assert table["std"].tolist() == pytest.approx(
+        [float("nan"), float("nan"), 0.02 / 2**0.5, float("nan")], nan_ok=True
+    )
+    assert table["published"].tolist() == pytest.approx([float("nan"), 0.993, 0.98, 0.986], nan_ok=True)
+    assert table["difference"].tolist() == pytest.approx([float("nan"), -0.003, 0.0, -0.486], nan_ok=True, abs=1e-12)
+
+
+def test_global_values_are_matched_by_stratum_and_aggregation() -> None:
+    theirs = tables.published()["global_variance"]
+    theirs = theirs[(theirs["dataset"] == "mnist") & (theirs["model"] == "simple_conv")]
+    assert len(theirs) == 8
+    ours = theirs.assign(seed=0, units=10, finite=9, global_variance=theirs["global_variance"] + 0.25)
+    single = ours.iloc[[0]].assign(stratum="0 - zero")
+    spatial = ours.iloc[[0]].assign(aggregation="spatial")
+    table = tables.global_variance(pd.concat([single, spatial, ours.sample(frac=1, random_state=0)]))
+    assert len(table) == 9  # classes are left out
+    compared = table[table["aggregation"] != "spatial"]
+    assert compared["difference"].tolist() == pytest.approx([0.25] * 8)
+    assert table[table["aggregation"] == "spatial"]["published"].isna().all()
+    assert table["stratum"].tolist()[:2] == ["all", "all"]
+
+
+def test_csv_has_every_digit(tmp_path: Path) -> None:
+    table = tables.accuracy(OURS)
+    tables.write(table, tmp_path / "accuracy.csv")
+    pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "accuracy.csv"), table, check_exact=True, check_dtype=False)
+
+
+def test_markdown(tmp_path: Path) -> None:
+    tables.write(tables.accuracy(OURS).iloc[[0, 2]], tmp_path / "accuracy.md")
+    lines = (tmp_path / "accuracy.md").read_text(encoding="utf-8").splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert cells[0][:2] + cells[0][5:7] == ["data set", "model", "accuracy", "std over seeds"]
+    assert cells[2] == ["Digits", "SimpleConv", "rotated", "rotated", "1", "0.900", "–", "–", "–"]
+    assert cells[3] == ["MNIST", "SimpleConv", "rotated", "rotated", "2", "0.980", "0.014", "0.980", "+0.000"]
+    assert cells[1][0].startswith(":-")
+    assert cells[1][5].endswith("-:")
+
+
+def test_latex_is_booktabs_with_escaped_text(tmp_path: Path) -> None:
+    table = pd.DataFrame({"model": ["my_net & co", "vgg16"], "accuracy": [0.5, float("nan")]})
+    tables.write(table, tmp_path / "accuracy.tex", caption="Accuracies.")
+    text = (tmp_path / "accuracy.tex").read_text(encoding="utf-8")
+    for part in [r"\toprule", r"\bottomrule", r"\caption{Accuracies.}", r"\begin{longtable}{lr}"]:
+        assert part in text
+    assert r"my\_net \& co & 0.500 \\" in text
+    assert r"VGG16 & – \\" in text
+
+
+def test_another_format_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"table\.xlsx: end the name in \.csv, \.md or \.tex"):
+        tables.write(OURS, tmp_path / "table.xlsx")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,162 @@
+"""The measure is what its definition says: against closed forms, and against the literal evaluation in float64."""
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from oracle import activations
+from oracle import measure as literal_measure
+from torch import nn
+
+from rotvar import models
+from rotvar.errors import InputError
+from rotvar.rotation import angles
+from rotvar.variance import AGGREGATIONS, COLUMNS, global_value, measure
+
+KEY = ["layer", "stratum", "aggregation", "unit"]
+MEASURES = ["transformation_std", "sample_std", "normalized_variance"]
+
+
+class Known(nn.Module):
+    """Units that are known functions of the image: rotation moves the corner, never the total of a quarter turn."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        corner = x[:, 0, 0, 0]
+        total = x.sum((1, 2, 3))
+        return torch.stack([corner, total, torch.zeros_like(total), total * 0 + 3], dim=1).relu()
+
+
+def small(seed: int = 0, classes: int = 3, n: int = 13, size: int = 8):
+    """A tiny network with its normalization in use, images, labels in no order, class names."""
+    torch.manual_seed(seed)
+    model = models.build("vgg_like", 2, 16, classes, width=2, hidden=5)
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2)
+    labels = torch.arange(n) % classes
+    images, names = torch.rand(n, 2, 16, 16), tuple(f"class {c}" for c in range(classes))
+    return model.eval(), images, labels[torch.randperm(n)], names
+
+
+def indexed(table: pd.DataFrame) -> pd.DataFrame:
+    return table.set_index(KEY)[MEASURES].sort_index()
+
+
+def test_every_layer_unit_stratum_and_aggregation_agrees_with_the_literal_evaluation():
+    model, images, labels, classes = small()
+    expected = indexed(literal_measure(activations(model, images, angles(5)), labels, classes, AGGREGATIONS))
+    expected = expected.drop("flatten")  # passes on what pool4 gave
+    table = measure(model, images, labels, classes, angles(5), batch_size=15)
+    got = indexed(table).reindex(expected.index)
+    assert len(table) == len(expected)
+    assert set(table.stratum) == {"all", "stratified", *classes} and set(table.aggregation) == set(AGGREGATIONS)
+    # Against one forward pass an image, floats differ by rounding; against the same floats see test_moments.py
+    np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-4, atol=1e-6)
+
+
+def test_closed_form_of_two_images_under_a_half_turn():
+    """Two images, corners 1 and 4 (opposite corners 3 and 2): stds over two values are |difference| / sqrt 2."""
+    images = torch.zeros(2, 1, 2, 2)
+    images[0, 0, 0, 0], images[0, 0, 1, 1] = 1, 3
+    images[1, 0, 0, 0], images[1, 0, 1, 1] = 4, 2
+    half_turn = torch.tensor([0.0, 180.0])
+    table = measure(Known(), images, torch.tensor([0, 0]), ["only"], half_turn)
+    relu = table[(table.kind == "non-linearity") & (table.stratum == "all") & (table.aggregation == "mean")]
+    corner, total, dead, constant = relu.set_index("unit").loc[:, MEASURES].to_numpy()
+    root2 = np.sqrt(2)
+    assert corner == pytest.approx([(2 + 2) / 2 / root2, (3 + 1) / 2 / root2, 1])
+    assert total == pytest.approx([0, 2 / root2, 0])
+    assert dead.tolist() == [0, 0, 1] and constant.tolist() == [0, 0, 1]
+
+
+def test_a_unit_that_only_rotation_moves_is_infinitely_variant():
+    images = torch.zeros(3, 1, 2, 2)
+    images[:, 0, 0, 0] = 1
+    table = measure(Known(), images, torch.tensor([0, 0, 0]), ["only"], torch.tensor([0.0, 180.0]))
+    corner = table[(table.kind == "non-linearity") & (table.unit == 0)]
+    assert np.isinf(corner.normalized_variance).all() and (corner.sample_std == 0).all()
+
+
+def test_an_infinity_in_one_class_makes_stratified_infinite():
+    images = torch.rand(4, 1, 2, 2)
+    images[2:] = images[2]  # the second class: one image twice
+    table = measure(Known(), images, torch.tensor([0, 0, 1, 1]), ["differ", "same"], angles(4))
+    corner = table[(table.kind == "non-linearity") & (table.unit == 0) & (table.aggregation == "mean")]
+    value = corner.set_index("stratum").normalized_variance
+    assert np.isinf(value["same"]) and np.isinf(value["stratified"])
+    assert np.isfinite(value["differ"]) and np.isfinite(value["all"])
+
+
+def test_the_batch_size_changes_nothing():
+    model, images, labels, classes = small()
+    tables = [measure(model, images, labels, classes, angles(4), batch_size=size) for size in (4, 12, 1000)]
+    for table in tables[1:]:
+        np.testing.assert_allclose(indexed(table), indexed(tables[0]), rtol=1e-4, atol=1e-7)
+
+
+def test_the_order_of_the_images_changes_nothing():
+    model, images, labels, classes = small()
+    order = torch.randperm(len(images))
+    first = indexed(measure(model, images, labels, classes, angles(4)))
+    np.testing.assert_allclose(
+        indexed(measure(model, images[order], labels[order], classes, angles(4))), first, rtol=1e-4, atol=1e-7
+    )
+
+
+def test_normalization_comes_after_rotation():
+    model, images, labels, classes = small()
+    mean, std = torch.tensor([0.4, 0.6]), torch.tensor([0.2, 0.3])
+
+    class Normalized(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward((x - mean.view(-1, 1, 1)) / std.view(-1, 1, 1))
+
+    inside = measure(Normalized(model).eval(), images, labels, classes, angles(4))
+    inside = inside[inside.layer.str.startswith("0.")].assign(layer=lambda t: t.layer.str.removeprefix("0."))
+    outside = measure(model, images, labels, classes, angles(4), mean=mean, std=std)
+    np.testing.assert_allclose(indexed(inside), indexed(outside), rtol=1e-4, atol=1e-7)
+
+
+def test_bytes_are_scaled_to_the_unit_interval():
+    model, images, labels, classes = small()
+    images = (images * 255).to(torch.uint8)
+    as_bytes = indexed(measure(model, images, labels, classes, angles(4)))
+    np.testing.assert_allclose(as_bytes, indexed(measure(model, images.float() / 255, labels, classes, angles(4))))
+
+
+def test_columns_are_those_of_the_reference():
+    model, images, labels, classes = small()
+    assert list(measure(model, images, labels, classes, angles(2)).columns) == COLUMNS
+
+
+def test_the_model_is_measured_in_evaluation_mode_and_left_as_it_was():
+    model, images, labels, classes = small()
+    expected = indexed(measure(model, images, labels, classes, angles(4)))
+    model.train()
+    before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    np.testing.assert_array_equal(indexed(measure(model, images, labels, classes, angles(4))), expected)
+    assert model.training
+    assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        (dict(labels=torch.tensor([0, 0, 0, 1])), "class 'b' has 1 image"),
+        (dict(labels=torch.tensor([0, 0, 0, 0])), "class 'b' has 0 image"),
+        (dict(labels=torch.tensor([0, 0, 1, 2])), "labels go from 0 to 2, but there are 2 classes"),
+        (dict(labels=torch.tensor([0, 1])), "images are"),
+        (dict(angles=torch.tensor([0.0])), "needs at least 2"),
+        (dict(aggregations=["median"]), "unknown aggregation 'median'"),
+        (dict(images=torch.full((4, 1, 2, 2), torch.nan)), "layer relu, unit 0: its activations are NaN or infinite"),
+    ],
+)
+def test_bad_input_is_one_sentence(change, sentence):
+    given = dict(images=torch.rand(4, 1, 2, 2), labels=torch.tensor([0, 0, 1, 1]), angles=angles(2)) | change
+    with pytest.raises(InputError, match=sentence):
+        measure(Known(), given.pop("images"), given.pop("labels"), ["a", "b"], given.pop("angles"), **given)
+
+
+def test_the_global_value_is_the_mean_of_all_finite_units():
+    assert global_value([1.0, 2.0, np.inf, np.nan]) == 1.5

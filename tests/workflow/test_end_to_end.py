@@ -1,0 +1,164 @@
+"""A whole study, run for real: one small network, two trainings, two seeds, a hundred digits."""
+
+import re
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from copies import copy_workflow, run_snakemake
+
+from rotvar import results
+
+STUDY = {
+    "datasets": ["digits"],
+    "models": ["simple_conv"],
+    "seeds": [0, 1],
+    "data": {"train_images": 60, "test_images": 40},
+    "architectures": {"simple_conv": {"default": {"width": 2, "hidden": 4}}},
+    "training": {"default": {"epochs": 2, "batch_size": 16}},
+    "measurement": {"angles": 4},
+    "figures": {"aggregations": ["spatial"]},
+}
+TRAININGS = ["rotated", "unrotated"]
+CLASSES = [str(digit) for digit in range(10)]
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of STUDY."""
+    folder = copy_workflow(tmp_path_factory.mktemp("study") / "rotvar")
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+    assert run.returncode == 0, run.stderr
+    assert "To be made in results: data sets 1, trained networks 4, measurements 8" in run.stderr
+    assert "Networks are trained and measured on: " in run.stderr
+    return folder
+
+
+def table(study: Path, what: str) -> pd.DataFrame:
+    read = results.read(study / "results" / what)
+    assert sorted(read["training"].unique()) == TRAININGS
+    assert sorted(read["seed"].unique()) == [0, 1]
+    return read
+
+
+def test_histories(study: Path) -> None:
+    history = table(study, "models")
+    assert len(history) == 4 * 2 * 2  # networks, epochs, splits
+    assert sorted(history["epoch"].unique()) == [1, 2]
+
+
+def test_accuracies(study: Path) -> None:
+    accuracy = table(study, "accuracy")
+    assert list(accuracy["angle"].unique()) == ["-180", "-90", "0", "90", "random"]
+    assert len(accuracy) == 4 * 5 * 10  # networks, angles, classes
+    assert set(accuracy["n"]) == {4}
+    assert (accuracy["correct"] <= accuracy["n"]).all()
+
+
+def test_variances(study: Path) -> None:
+    variance = table(study, "variance")
+    assert set(variance["stratum"]) == {"all", "stratified", *CLASSES}
+    assert set(variance["aggregation"]) == {"mean", "max", "sum", "spatial"}
+    # Five convolutions and their ReLUs, two poolings; two fully connected layers, a ReLU, the log-softmax
+    units = 5 * 2 + 5 * 4 + 2 * 8 + 2 * 4 + 2 * 10
+    assert len(variance) == 4 * units * 12 * 4  # networks, units, strata, aggregations
+
+
+def test_results_say_where_they_come_from(study: Path) -> None:
+    network = "dataset=digits/model=simple_conv/training=rotated/seed=1"
+    facts = results.metadata(study / "results" / "variance" / network / "variance.parquet")
+    assert facts["seed"] == 1
+    assert (facts["N"], facts["R"]) == (40, 4)
+    assert facts["configuration"]["architecture"] == {"width": 2, "hidden": 4}
+    assert facts["configuration"]["rotation"] == 180
+    assert facts["configuration"]["recipe"]["epochs"] == 2
+    assert "torch" in facts["packages"]
+    assert facts["seconds"] > 0
+    assert {"device", "commit"} <= facts.keys()
+
+
+def test_figures(study: Path) -> None:
+    folder = study / "results" / "figures"
+    strata = ["all", "stratified", *(f"class_{number}" for number in range(10))]
+    names = [f"heatmap_spatial_{stratum}" for stratum in strata]
+    names += ["layers_spatial", "classes_spatial", "last_layer", "training_curves", "accuracy", "accuracy_by_angle"]
+    expected = {f"digits/simple_conv/{name}" for name in names} | {"global_variance", "depth_spatial"}
+    for suffix, beginning in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
+        files = list(folder.rglob(f"*{suffix}"))
+        assert {str(file.relative_to(folder).with_suffix("")) for file in files} == expected
+        assert all(file.read_bytes().startswith(beginning) for file in files)
+
+
+def test_tables(study: Path) -> None:
+    folder = study / "results" / "tables"
+    suffixes = (".csv", ".md", ".tex")
+    expected = {f"{name}{suffix}" for name in ("global_variance", "accuracy") for suffix in suffixes}
+    assert {file.name for file in folder.iterdir()} == expected
+    accuracy = pd.read_csv(folder / "accuracy.csv")
+    assert sorted(zip(accuracy["training"], accuracy["test"], strict=True)) == [
+        (training, test) for training in TRAININGS for test in ("rotated", "unrotated")
+    ]
+    assert set(accuracy["seeds"]) == {2}
+
+
+def test_the_report_has_every_figure_and_table(study: Path) -> None:
+    report = (study / "results" / "report.html").read_text()
+    shown = set(re.findall(r"results/(?:figures|tables)/[\w/]+\.(?:png|csv)", report))
+    made = [*(study / "results").rglob("figures/**/*.png"), *(study / "results").rglob("tables/*.csv")]
+    assert shown == {str(file.relative_to(study)) for file in made}
+
+
+def test_every_job_has_a_log_and_a_benchmark(study: Path) -> None:
+    logs = {file.relative_to(study / "results/logs").with_suffix("") for file in study.rglob("logs/**/*.log")}
+    folder = study / "results" / "benchmarks"
+    assert logs == {file.relative_to(folder).with_suffix("") for file in folder.rglob("*.tsv")}
+    assert Path("train_model/dataset=digits/model=simple_conv/training=rotated/seed=1") in logs
+
+
+def test_a_second_run_makes_nothing(study: Path) -> None:
+    run = run_snakemake(study, "--cores", "2", "--configfile", "study.yaml")
+    assert run.returncode == 0
+    assert "Nothing to be done" in run.stderr
+
+
+def test_a_part_leaves_the_report_alone(study: Path) -> None:
+    report = study / "results" / "report.html"
+    made = report.stat().st_mtime_ns
+    (study / "results" / "figures" / "global_variance.png").unlink()
+    target = "results/figures/global_variance.png"
+    run = run_snakemake(study, "--cores", "2", "--configfile", "study.yaml", "--", target)
+    assert run.returncode == 0, run.stderr
+    assert (study / target).exists()
+    assert report.stat().st_mtime_ns == made
+
+
+def test_a_dry_run_leaves_the_report_alone(study: Path) -> None:
+    report = study / "results" / "report.html"
+    made = report.stat().st_mtime_ns
+    assert run_snakemake(study, "-n", "--configfile", "study.yaml").returncode == 0
+    assert report.stat().st_mtime_ns == made
+
+
+def test_a_report_on_request(study: Path, tmp_path: Path) -> None:
+    run = run_snakemake(study, "--configfile", "study.yaml", "--report", str(tmp_path / "report.html"))
+    assert run.returncode == 0, run.stderr
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_damaged_file_is_one_sentence(study: Path) -> None:
+    network = "dataset=digits/model=simple_conv/training=rotated/seed=1"
+    weights = study / "results" / "models" / network / "weights.safetensors"
+    whole = weights.read_bytes()
+    weights.write_bytes(whole[:100])
+    target = f"results/variance/{network}/variance.parquet"
+    try:
+        run = run_snakemake(study, "--cores", "1", "--configfile", "study.yaml", "--", target)
+    finally:
+        weights.write_bytes(whole)
+    assert run.returncode != 0
+    assert f"Error: results/models/{network}/weights.safetensors" in run.stderr
+    assert "Traceback" not in run.stderr
+    log = (study / "results" / "logs" / "measure_variance" / f"{network}.log").read_text()
+    assert "Error: results/models" in log

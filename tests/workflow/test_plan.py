@@ -1,0 +1,109 @@
+"""What Snakemake plans to make: the full study, the demo, and parts of them by name."""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from copies import copy_workflow, run_snakemake
+
+
+@pytest.fixture(scope="module")
+def workflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return copy_workflow(tmp_path_factory.mktemp("plan") / "rotvar")
+
+
+def plan(folder: Path, *arguments: str) -> dict[str, int]:
+    """The number of jobs of each rule in a dry run."""
+    run = run_snakemake(folder, "-n", *arguments)
+    assert run.returncode == 0, run.stderr
+    table = run.stdout.split("Job stats:")[1].split("total")[0]
+    return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", table, re.MULTILINE)}
+
+
+def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, tmp_path: Path) -> None:
+    (tmp_path / "torch.py").write_text("raise ImportError('a dry run needs no PyTorch')\n")
+    start = time.perf_counter()
+    run = run_snakemake(workflow, "-n", PYTHONPATH=str(tmp_path))
+    assert run.returncode == 0, run.stderr
+    assert time.perf_counter() - start < 10
+    assert plan(workflow) == {
+        "download_dataset": 2,
+        "train_model": 16,  # 2 data sets x 4 models x 2 trainings
+        "measure_accuracy": 16,
+        "measure_variance": 16,
+        "plot_heatmaps": 16,  # 2 data sets x 4 models x 2 aggregations
+        "plot_layers": 16,
+        "plot_classes": 16,
+        "plot_last_layer": 8,
+        "plot_training_curves": 8,
+        "plot_accuracy": 8,
+        "plot_accuracy_by_angle": 8,
+        "plot_global_variance": 1,
+        "plot_depth": 2,
+        "tabulate_accuracy": 1,
+        "tabulate_variance": 1,
+        "all": 1,
+    }
+
+
+def test_the_demo(workflow: Path) -> None:
+    assert plan(workflow, "--workflow-profile", "demo") == {
+        "download_dataset": 1,
+        "train_model": 8,  # 4 models x 2 trainings
+        "measure_accuracy": 8,
+        "measure_variance": 8,
+        "plot_heatmaps": 4,  # 4 models x 1 aggregation
+        "plot_layers": 4,
+        "plot_classes": 4,
+        "plot_last_layer": 4,
+        "plot_training_curves": 4,
+        "plot_accuracy": 4,
+        "plot_accuracy_by_angle": 4,
+        "plot_global_variance": 1,
+        "plot_depth": 1,
+        "tabulate_accuracy": 1,
+        "tabulate_variance": 1,
+        "all": 1,
+    }
+
+
+def test_the_demo_writes_to_its_own_folder(workflow: Path) -> None:
+    summary = run_snakemake(workflow, "--workflow-profile", "demo", "--summary")
+    outputs = [line.split("\t")[0] for line in summary.stdout.splitlines()[1:]]
+    assert "results/demo/figures/digits/resnet/heatmap_mean_class_9.svg" in outputs
+    assert all(output.startswith("results/demo/") for output in outputs)
+
+
+@pytest.mark.parametrize(
+    ("target", "last", "jobs"),
+    [
+        ("train", "train", {"download_dataset", "train_model"}),
+        ("measure", "measure", {"download_dataset", "train_model", "measure_accuracy", "measure_variance"}),
+        ("tables", "tables", {"tabulate_accuracy", "tabulate_variance", "measure_accuracy", "measure_variance"}),
+        ("mnist_simple_conv", "mnist_simple_conv", {"plot_heatmaps", "plot_last_layer", "plot_training_curves"}),
+    ],
+)
+def test_a_part_by_name(workflow: Path, target: str, last: str, jobs: set[str]) -> None:
+    planned = plan(workflow, target)
+    assert planned[last] == 1
+    assert jobs <= planned.keys()
+
+
+def test_one_figure_by_path(workflow: Path) -> None:
+    assert plan(workflow, "results/figures/mnist/resnet/heatmap_spatial_class_3.svg") == {
+        "download_dataset": 1,
+        "train_model": 2,
+        "measure_variance": 2,
+        "plot_heatmaps": 1,
+    }
+
+
+def test_a_misspelt_figure_has_no_rule(workflow: Path) -> None:
+    run = run_snakemake(workflow, "-n", "results/figures/mnist/simple_con/layers_mean.png")
+    assert run.returncode != 0
+    assert "MissingRuleException" in run.stdout  # where a dry run says everything
+
+
+def test_a_cluster_runs_the_demo(workflow: Path) -> None:
+    assert plan(workflow, "--profile", "slurm", "--workflow-profile", "demo")["train_model"] == 8

@@ -1,0 +1,248 @@
+"""Only what is stale is made again: change one thing, run dry, compare the exact list of jobs.
+
+The study is config.yaml's own, with two small models. Its results are empty files that Snakemake was told to accept
+(--touch): what counts as stale depends on names, dates, inputs and parameters, not on what a result says.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterable
+from itertools import product
+from pathlib import Path
+
+import pytest
+from copies import copy_workflow, edit, run_snakemake
+
+DATASETS = ("mnist", "cifar10")
+MODELS = ("simple_conv", "all_convolutional")
+TRAININGS = ("unrotated", "rotated")
+AGGREGATIONS = ("mean", "spatial")
+
+# Prints each script given and the files of the library that it loads.
+LOADED = """
+import runpy, sys
+
+def modules():
+    return [name for name in sys.modules if name.split(".")[0] == "rotvar"]
+
+for script in sys.argv[1:]:
+    for name in modules():
+        del sys.modules[name]
+    runpy.run_path(f"workflow/scripts/{script}.py")
+    print(script, *(sys.modules[name].__file__ for name in modules()))
+"""
+
+
+@pytest.fixture(scope="session")
+def finished_study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_workflow(tmp_path_factory.mktemp("finished") / "rotvar")
+    edit(
+        folder / "config.yaml",
+        "models: [simple_conv, all_convolutional, vgg16, resnet]",
+        f"models: [{', '.join(MODELS)}]",
+    )
+    summary = run_snakemake(folder, "--summary")
+    for line in summary.stdout.splitlines()[1:]:
+        output = folder / line.split("\t")[0]
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text("made\n")
+    stages = ("train", "measure", "figures", "tables")
+    touched = run_snakemake(folder, "--cores", "1", "--touch", "--forceall", *stages)
+    assert touched.returncode == 0, touched.stderr
+    return folder
+
+
+@pytest.fixture
+def study(finished_study: Path, tmp_path: Path) -> Path:
+    """A finished study at another place than where it was made, which is no reason to make it again."""
+    return shutil.copytree(finished_study, tmp_path / "rotvar")
+
+
+def comment(folder: Path, module: str) -> None:
+    """Add a comment to a module of the library."""
+    with (folder / "workflow" / "scripts" / module).open("a") as file:
+        file.write("# a comment\n")
+
+
+def jobs(folder: Path) -> list[str]:
+    """The jobs that a run would run, by their messages; not the target rules, which make nothing."""
+    run = run_snakemake(folder, "-n")
+    assert run.returncode == 0, run.stderr
+    return sorted(re.findall(r"^Job \d+: (.*)$", run.stdout, re.MULTILINE))
+
+
+def trainings(datasets: Iterable[str], models: Iterable[str], seed: int = 0) -> list[str]:
+    return [f"Training {m} on {d}, {t}, seed {seed}" for d, m, t in product(datasets, models, TRAININGS)]
+
+
+def accuracies(datasets: Iterable[str], models: Iterable[str], seed: int = 0) -> list[str]:
+    return [f"Classifying rotated {d}: {m}, {t}, seed {seed}" for d, m, t in product(datasets, models, TRAININGS)]
+
+
+def variances(datasets: Iterable[str], models: Iterable[str], seed: int = 0) -> list[str]:
+    networks = product(datasets, models, TRAININGS)
+    return [f"Measuring the variance of {m} on {d}, {t}, seed {seed}" for d, m, t in networks]
+
+
+def curves(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    return [f"Drawing the training of {m} on {d}" for d, m in product(datasets, models)]
+
+
+def accuracy_figures(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    titles = ("the accuracy", "accuracy against angle")
+    return ["Tabulating accuracy", *(f"Drawing {t} of {m} on {d}" for t, d, m in product(titles, datasets, models))]
+
+
+def heatmaps(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    return [f"Drawing heatmaps of {m} on {d}, {a}" for d, m, a in product(datasets, models, AGGREGATIONS)]
+
+
+def last_layers(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    return [f"Drawing the last layer of {m} on {d}" for d, m in product(datasets, models)]
+
+
+def means(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    """Figures and tables of means over units, which show all seeds."""
+    titles = ("variance by layer", "variance by class")
+    return [
+        *(f"Drawing {t} of {m} on {d}, {a}" for t, d, m, a in product(titles, datasets, models, AGGREGATIONS)),
+        "Drawing the global variance of all networks",
+        *(f"Drawing variance by relative depth, {a}" for a in AGGREGATIONS),
+        "Tabulating global variance",
+    ]
+
+
+def variance_figures(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    return heatmaps(datasets, models) + last_layers(datasets, models) + means(datasets, models)
+
+
+def everything_after_data(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    makers = (trainings, accuracies, variances, curves, accuracy_figures, variance_figures)
+    return [job for make in makers for job in make(datasets, models)]
+
+
+def test_a_finished_study_is_finished(study: Path) -> None:
+    assert jobs(study) == []
+
+
+def test_the_code_of_a_figure(study: Path) -> None:
+    comment(study, "rotvar/figures/heatmap.py")
+    assert jobs(study) == sorted(heatmaps(DATASETS, MODELS))
+
+
+def test_the_measure(study: Path) -> None:
+    comment(study, "rotvar/variance.py")
+    assert jobs(study) == sorted(variances(DATASETS, MODELS) + variance_figures(DATASETS, MODELS))
+
+
+def test_the_rotation(study: Path) -> None:
+    comment(study, "rotvar/rotation.py")
+    assert jobs(study) == sorted(everything_after_data(DATASETS, MODELS))
+
+
+def test_a_script(study: Path) -> None:
+    comment(study, "plot_depth.py")
+    assert jobs(study) == sorted(f"Drawing variance by relative depth, {a}" for a in AGGREGATIONS)
+
+
+def test_the_published_values(study: Path) -> None:
+    edit(study / "workflow" / "scripts" / "rotvar" / "published.json", "0.759", "0.76")
+    expected = [f"Drawing the accuracy of {m} on {d}" for d, m in product(DATASETS, MODELS)]
+    expected += ["Drawing the global variance of all networks", "Tabulating accuracy", "Tabulating global variance"]
+    assert jobs(study) == sorted(expected)
+
+
+def test_a_comment_in_a_module_that_no_job_imports(study: Path) -> None:
+    comment(study, "rotvar/estimate.py")
+    assert jobs(study) == []
+
+
+def test_the_width_of_one_model(study: Path) -> None:
+    edit(study / "config.yaml", "simple_conv:\n    default: {width: 32", "simple_conv:\n    default: {width: 48")
+    # cifar10 has a width of its own
+    assert jobs(study) == sorted(everything_after_data(["mnist"], ["simple_conv"]))
+
+
+def test_the_epochs_of_one_data_set(study: Path) -> None:
+    edit(study / "config.yaml", "cifar10: {epochs: 30}", "cifar10: {epochs: 31}")
+    assert jobs(study) == sorted(everything_after_data(["cifar10"], MODELS))
+
+
+def test_one_more_seed(study: Path) -> None:
+    edit(study / "config.yaml", "seeds: [0]", "seeds: [0, 1]")
+    makers = (trainings, accuracies, variances)
+    new = [job for make in makers for job in make(DATASETS, MODELS, seed=1)]
+    # Heatmaps and last layers show the first seed.
+    shown = [job for show in (curves, accuracy_figures, means) for job in show(DATASETS, MODELS)]
+    assert jobs(study) == sorted(new + shown)
+
+
+def test_the_number_of_angles(study: Path) -> None:
+    edit(study / "config.yaml", "angles: 16", "angles: 8")
+    makers = (accuracies, accuracy_figures, variances, variance_figures)
+    assert jobs(study) == sorted(job for make in makers for job in make(DATASETS, MODELS))
+
+
+def test_what_does_not_change_results(study: Path) -> None:
+    edit(study / "config.yaml", "mirror: null", "mirror: elsewhere")
+    edit(study / "config.yaml", "torch: cpu", "torch: cuda")  # without --use-conda it says nothing
+    assert jobs(study) == []
+
+
+def test_a_deleted_figure(study: Path) -> None:
+    (study / "results" / "figures" / "mnist" / "simple_conv" / "layers_mean.png").unlink()
+    assert jobs(study) == ["Drawing variance by layer of simple_conv on mnist, mean"]
+
+
+def test_a_deleted_measurement(study: Path) -> None:
+    network = "dataset=mnist/model=simple_conv/training=rotated/seed=0"
+    (study / "results" / "variance" / network / "variance.parquet").unlink()
+    expected = [
+        "Measuring the variance of simple_conv on mnist, rotated, seed 0",
+        *variance_figures(["mnist"], ["simple_conv"]),
+    ]
+    assert jobs(study) == sorted(expected)
+
+
+def test_a_fresh_clone_over_existing_results(study: Path, tmp_path: Path) -> None:
+    git = ["git", "-c", "user.name=A", "-c", "user.email=a@example.org"]
+    sources = ["Snakefile", "config.yaml", "profiles", "slurm", "workflow"]
+    for command in (["init", "-q"], ["add", *sources], ["commit", "-q", "-m", "all"]):
+        subprocess.run([*git, *command], cwd=study, check=True)
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", str(study), str(clone)], check=True)
+    for folder in ("results", ".snakemake"):
+        (study / folder).rename(clone / folder)
+    for source in [clone / "Snakefile", *(clone / "workflow").rglob("*.*")]:
+        os.utime(source)
+    newest_result = max(file.stat().st_mtime for file in (clone / "results").rglob("*.*"))
+    assert newest_result < (clone / "workflow" / "scripts" / "rotvar" / "rotation.py").stat().st_mtime
+    assert jobs(clone) == []
+
+
+def test_large_results_are_compared_by_content_too(study: Path) -> None:
+    later = time.time()
+    for file in (study / "results" / "data").iterdir():
+        os.utime(file, (later, later))
+    assert jobs(study) == []
+
+
+def test_every_module_that_a_script_loads_is_an_input_of_its_rule(finished_study: Path, tmp_path: Path) -> None:
+    summary = run_snakemake(finished_study, "--detailed-summary")
+    header, *rows = (line.split("\t") for line in summary.stdout.splitlines())
+    inputs = {row[header.index("rule")]: row[header.index("input-file(s)")].split(",") for row in rows}
+    assert "train_model" in inputs
+    probe = tmp_path / "probe.py"
+    probe.write_text(LOADED)
+    command = [sys.executable, str(probe), *inputs]
+    environment = {"PYTHONPATH": str(finished_study / "workflow" / "scripts")}
+    run = subprocess.run(command, cwd=finished_study, capture_output=True, text=True, check=True, env=environment)
+    for line in run.stdout.splitlines():
+        script, *files = line.split()
+        used = {str(Path(file).relative_to(finished_study)) for file in files}
+        declared = {name for name in inputs[script] if name.endswith(".py")}
+        assert declared == used | {f"workflow/scripts/{script}.py"}, script

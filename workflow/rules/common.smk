@@ -1,0 +1,189 @@
+# What the rules share: the checked configuration, names, paths, and what a script depends on.
+import ast
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+import yaml
+from snakemake.logging import logger
+from snakemake.utils import validate
+
+SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
+
+# Rules and jobs use the library that stands beside the scripts, even where another copy of it is installed.
+sys.path.insert(0, str(SCRIPTS.resolve()))
+os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
+
+from rotvar import configuration
+from rotvar.catalogue import DATASETS, MODELS
+
+# Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
+# in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
+os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
+os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**34))
+
+SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
+if found := configuration.problems(config, yaml.safe_load(SCHEMA.read_text())):
+    sys.exit("\n".join(f"Error in the configuration: {problem}" for problem in found))
+validate(config, str(SCHEMA))  # sets the defaults
+
+
+pathvars:
+    results=config["results"],
+    figures="<results>/figures",
+    tables="<results>/tables",
+    logs="<results>/logs",
+    benchmarks="<results>/benchmarks",
+    network="dataset={dataset}/model={model}/training={training}/seed={seed}",
+
+
+wildcard_constraints:
+    dataset="|".join(config["datasets"]),
+    model="|".join(config["models"]),
+    training="|".join(config["trainings"]),
+    seed="|".join(map(str, config["seeds"])),
+    aggregation="|".join(config["figures"]["aggregations"]),
+
+
+# Every network of the study, for collect().
+NETWORKS = dict(
+    dataset=config["datasets"],
+    model=config["models"],
+    training=list(config["trainings"]),
+    seed=config["seeds"],
+)
+# The networks of one figure: of one data set and model, with every seed or the first.
+TRAININGS = dict(training=NETWORKS["training"], seed=config["seeds"], allow_missing=True)
+TRAININGS_OF_FIRST_SEED = TRAININGS | dict(seed=config["seeds"][:1])
+
+# What a data set and a model come to in the configuration, the most specific entry last.
+ARCHITECTURES = {
+    dataset: {
+        model: config["architectures"][model]["default"] | config["architectures"][model].get(dataset, {})
+        for model in config["models"]
+    }
+    for dataset in config["datasets"]
+}
+RECIPES = {
+    dataset: {
+        model: config["training"]["default"]
+        | config["training"].get(dataset, {})
+        | config["training"].get(model, {})
+        | config["training"].get(f"{dataset}/{model}", {})
+        for model in config["models"]
+    }
+    for dataset in config["datasets"]
+}
+
+# Class names may contain any character: files and labels number the classes.
+(CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
+STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
+
+# The figures of one data set and model, and those across all of them.
+FIGURES = [
+    *expand("heatmap_{aggregation}_{stratum}", aggregation=config["figures"]["aggregations"], stratum=STRATA),
+    *expand("{figure}_{aggregation}", figure=["layers", "classes"], aggregation=config["figures"]["aggregations"]),
+    "last_layer",
+    "training_curves",
+    "accuracy",
+    "accuracy_by_angle",
+]
+OVERVIEW_FIGURES = ["global_variance", *expand("depth_{aggregation}", aggregation=config["figures"]["aggregations"])]
+
+# The published numbers, drawn and listed beside ours.
+PUBLISHED = str(SCRIPTS / "rotvar" / "published.json")
+
+
+def code(script):
+    """A script and the library modules that it imports, directly or not: what a rule depends on besides data.
+
+    Snakemake compares input files by content, so that a rule runs again when one of them was edited and not when a
+    fresh clone gave it a new date.
+    """
+    found = []
+    waiting = [SCRIPTS / f"{script}.py"]
+    while waiting:
+        file = waiting.pop()
+        if file not in found:
+            found.append(file)
+            waiting += imports(file)
+    return sorted(map(str, found))
+
+
+def imports(file):
+    """The modules of the library that a Python file names in its import statements."""
+    modules = set()
+    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+        if isinstance(node, ast.Import):
+            modules |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    # rotvar.figures.theme also runs rotvar and rotvar.figures
+    names = {".".join(parts[:end]) for parts in (m.split(".") for m in modules) for end in range(1, len(parts) + 1)}
+    paths = (SCRIPTS.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "rotvar")
+    return [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+
+
+def figure(name, caption, category, **labels):
+    """The report's copy of a figure of one data set and model; every figure of a category has the same labels."""
+    return report(
+        f"<figures>/{{dataset}}/{{model}}/{name}.png",
+        caption=f"../report/{caption}.rst",
+        category=category,
+        labels={"data set": "{dataset}", "model": "{model}", **labels},
+    )
+
+
+def announce(workflow):
+    """Say what the run will make, where it computes and, without a GPU, for about how long."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
+    networks = [job for job in jobs if images_seen(job)]
+    counts = Counter(job.rule.name.split("_")[0] for job in jobs)
+    logger.info(
+        f"To be made in {config['results']}: data sets {counts['download']}, trained networks {counts['train']}, "
+        f"measurements {counts['measure']}, sets of figures {counts['plot']}, tables {counts['tabulate']}."
+    )
+    if not networks:
+        return
+    if not workflow.local_exec:
+        logger.info("Networks are trained and measured on the cluster.")
+        return
+    try:
+        from rotvar import devices, estimate
+    except ModuleNotFoundError as error:  # under --use-conda, Snakemake's own environment needs no PyTorch
+        logger.info(f"Networks are trained and measured on a GPU if their jobs find one ({error.name} is not here).")
+        return
+    device = devices.pick()
+    logger.info(f"Networks are trained and measured on: {devices.describe(device)}.")
+    if device.type == "cpu":
+        time = estimate.duration(sum(map(operations, networks)), workflow.cores)
+        logger.info(
+            f"There is no GPU: this takes about {time} on {workflow.cores} cores. "
+            "A small study on data that is already here: snakemake --workflow-profile demo"
+        )
+
+
+def images_seen(job):
+    """How many images a job puts through its network, in forward passes; a backward pass costs two of them."""
+    if job.rule.name not in ("train_model", "measure_accuracy", "measure_variance"):
+        return 0
+    dataset, model = job.wildcards.dataset, job.wildcards.model
+    train = config["data"]["train_images"] or DATASETS[dataset].train
+    test = config["data"]["test_images"] or DATASETS[dataset].test
+    angles = config["measurement"]["angles"]
+    return {
+        "train_model": RECIPES[dataset][model]["epochs"] * (3 * train + test),
+        "measure_accuracy": (angles + 1) * test,
+        "measure_variance": angles * test,
+    }[job.rule.name]
+
+
+def operations(job):
+    """The floating-point operations of a job's network."""
+    from rotvar import estimate
+
+    dataset, model = job.wildcards.dataset, job.wildcards.model
+    info = DATASETS[dataset]
+    per_image = estimate.flops(model, info.channels, info.image_size, CLASSES, **ARCHITECTURES[dataset][model])
+    return images_seen(job) * per_image

@@ -1,0 +1,26 @@
+# Compute nodes may have no internet: the download runs where Snakemake runs.
+localrules:
+    download_dataset,
+
+
+rule download_dataset:
+    input:
+        code=code("download_dataset"),
+    output:
+        dataset="<results>/data/{dataset}.safetensors",
+    log:
+        "<logs>/download_dataset/dataset={dataset}.log",
+    benchmark:
+        "<benchmarks>/download_dataset/dataset={dataset}.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        train_images=lookup(within=config, dpath="data/train_images"),
+        test_images=lookup(within=config, dpath="data/test_images"),
+    message:
+        "Fetching {wildcards.dataset}"
+    script:
+        "../scripts/download_dataset.py"

@@ -1,0 +1,24 @@
+rule measure_accuracy:
+    input:
+        weights=rules.train_model.output.weights,
+        dataset=rules.download_dataset.output.dataset,
+        code=code("measure_accuracy"),
+    output:
+        accuracy="<results>/accuracy/<network>/accuracy.parquet",
+    log:
+        "<logs>/measure_accuracy/<network>.log",
+    benchmark:
+        "<benchmarks>/measure_accuracy/<network>.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        angles=lookup(within=config, dpath="measurement/angles"),
+    message:
+        "Classifying rotated {wildcards.dataset}: {wildcards.model}, {wildcards.training}, seed {wildcards.seed}"
+    script:
+        "../scripts/measure_accuracy.py"

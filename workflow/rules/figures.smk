@@ -1,0 +1,244 @@
+# Figures of one data set and model, its trainings together. Heatmaps show single units and therefore one seed, the
+# first; the other figures show all seeds.
+
+
+rule plot_heatmaps:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS_OF_FIRST_SEED),
+        code=code("plot_heatmaps"),
+    output:
+        png=[
+            figure(
+                f"heatmap_{{aggregation}}_{stratum}",
+                caption="heatmap",
+                category="Heatmaps",
+                aggregation="{aggregation}",
+                stratum=stratum,
+            )
+            for stratum in STRATA
+        ],
+        svg=expand("<figures>/{{dataset}}/{{model}}/heatmap_{{aggregation}}_{stratum}.svg", stratum=STRATA),
+    log:
+        "<logs>/plot_heatmaps/dataset={dataset}/model={model}/{aggregation}.log",
+    benchmark:
+        "<benchmarks>/plot_heatmaps/dataset={dataset}/model={model}/{aggregation}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Drawing heatmaps of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
+    script:
+        "../scripts/plot_heatmaps.py"
+
+
+rule plot_layers:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS),
+        code=code("plot_layers"),
+    output:
+        png=figure("layers_{aggregation}", caption="layers", category="Layers", aggregation="{aggregation}"),
+        svg="<figures>/{dataset}/{model}/layers_{aggregation}.svg",
+    log:
+        "<logs>/plot_layers/dataset={dataset}/model={model}/{aggregation}.log",
+    benchmark:
+        "<benchmarks>/plot_layers/dataset={dataset}/model={model}/{aggregation}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Drawing variance by layer of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
+    script:
+        "../scripts/plot_layers.py"
+
+
+rule plot_classes:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS),
+        code=code("plot_classes"),
+    output:
+        png=figure("classes_{aggregation}", caption="classes", category="Classes", aggregation="{aggregation}"),
+        svg="<figures>/{dataset}/{model}/classes_{aggregation}.svg",
+    log:
+        "<logs>/plot_classes/dataset={dataset}/model={model}/{aggregation}.log",
+    benchmark:
+        "<benchmarks>/plot_classes/dataset={dataset}/model={model}/{aggregation}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Drawing variance by class of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
+    script:
+        "../scripts/plot_classes.py"
+
+
+rule plot_last_layer:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS_OF_FIRST_SEED),
+        code=code("plot_last_layer"),
+    output:
+        png=figure("last_layer", caption="last_layer", category="Last layer"),
+        svg="<figures>/{dataset}/{model}/last_layer.svg",
+    log:
+        "<logs>/plot_last_layer/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_last_layer/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Drawing the last layer of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_last_layer.py"
+
+
+rule plot_training_curves:
+    input:
+        history=collect(rules.train_model.output.history, **TRAININGS),
+        code=code("plot_training_curves"),
+    output:
+        png=figure("training_curves", caption="training_curves", category="Training"),
+        svg="<figures>/{dataset}/{model}/training_curves.svg",
+    log:
+        "<logs>/plot_training_curves/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_training_curves/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Drawing the training of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_training_curves.py"
+
+
+rule plot_accuracy:
+    input:
+        accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS),
+        published=PUBLISHED,
+        code=code("plot_accuracy"),
+    output:
+        png=figure("accuracy", caption="accuracy", category="Accuracy"),
+        svg="<figures>/{dataset}/{model}/accuracy.svg",
+    log:
+        "<logs>/plot_accuracy/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_accuracy/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Drawing the accuracy of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_accuracy.py"
+
+
+rule plot_accuracy_by_angle:
+    input:
+        accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS),
+        code=code("plot_accuracy_by_angle"),
+    output:
+        png=figure("accuracy_by_angle", caption="accuracy_by_angle", category="Accuracy by angle"),
+        svg="<figures>/{dataset}/{model}/accuracy_by_angle.svg",
+    log:
+        "<logs>/plot_accuracy_by_angle/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_accuracy_by_angle/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Drawing accuracy against angle of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_accuracy_by_angle.py"
+
+
+# Figures across all data sets and models.
+
+
+rule plot_global_variance:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **NETWORKS),
+        published=PUBLISHED,
+        code=code("plot_global_variance"),
+    output:
+        png=report(
+            "<figures>/global_variance.png",
+            caption="../report/global_variance.rst",
+            category="Overview",
+            labels={"figure": "global variance", "aggregation": "all drawn"},
+        ),
+        svg="<figures>/global_variance.svg",
+    log:
+        "<logs>/plot_global_variance.log",
+    benchmark:
+        "<benchmarks>/plot_global_variance.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    params:
+        aggregations=lookup(within=config, dpath="figures/aggregations"),
+    message:
+        "Drawing the global variance of all networks"
+    script:
+        "../scripts/plot_global_variance.py"
+
+
+rule plot_depth:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **NETWORKS),
+        code=code("plot_depth"),
+    output:
+        png=report(
+            "<figures>/depth_{aggregation}.png",
+            caption="../report/depth.rst",
+            category="Overview",
+            labels={"figure": "variance by relative depth", "aggregation": "{aggregation}"},
+        ),
+        svg="<figures>/depth_{aggregation}.svg",
+    log:
+        "<logs>/plot_depth/{aggregation}.log",
+    benchmark:
+        "<benchmarks>/plot_depth/{aggregation}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Drawing variance by relative depth, {wildcards.aggregation}"
+    script:
+        "../scripts/plot_depth.py"
+
+
+rule figures:
+    input:
+        collect("<figures>/{dataset}/{model}/{name}.png", name=FIGURES, **NETWORKS),
+        collect("<figures>/{name}.png", name=OVERVIEW_FIGURES),
+
+
+# One data set and model by name: snakemake mnist_simple_conv
+for dataset in config["datasets"]:
+    for model in config["models"]:
+
+        rule:
+            name:
+                f"{dataset}_{model}"
+            input:
+                collect("<figures>/{dataset}/{model}/{name}.png", dataset=dataset, model=model, name=FIGURES),
+            localrule: True

@@ -1,0 +1,62 @@
+rule tabulate_variance:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **NETWORKS),
+        published=PUBLISHED,
+        code=code("tabulate_variance"),
+    output:
+        csv=report(
+            "<tables>/global_variance.csv",
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"table": "global variance"},
+        ),
+        md="<tables>/global_variance.md",
+        tex="<tables>/global_variance.tex",
+    log:
+        "<logs>/tabulate_variance.log",
+    benchmark:
+        "<benchmarks>/tabulate_variance.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Tabulating global variance"
+    script:
+        "../scripts/tabulate_variance.py"
+
+
+rule tabulate_accuracy:
+    input:
+        accuracy=collect(rules.measure_accuracy.output.accuracy, **NETWORKS),
+        published=PUBLISHED,
+        code=code("tabulate_accuracy"),
+    output:
+        csv=report(
+            "<tables>/accuracy.csv",
+            caption="../report/tables.rst",
+            category="Tables",
+            labels={"table": "accuracy"},
+        ),
+        md="<tables>/accuracy.md",
+        tex="<tables>/accuracy.tex",
+    log:
+        "<logs>/tabulate_accuracy.log",
+    benchmark:
+        "<benchmarks>/tabulate_accuracy.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Tabulating accuracy"
+    script:
+        "../scripts/tabulate_accuracy.py"
+
+
+rule tables:
+    input:
+        rules.tabulate_variance.output,
+        rules.tabulate_accuracy.output,

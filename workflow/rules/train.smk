@@ -1,0 +1,31 @@
+rule train_model:
+    input:
+        dataset=rules.download_dataset.output.dataset,
+        code=code("train_model"),
+    output:
+        weights="<results>/models/<network>/weights.safetensors",
+        history="<results>/models/<network>/history.parquet",
+    log:
+        "<logs>/train_model/<network>.log",
+    benchmark:
+        "<benchmarks>/train_model/<network>.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=720,
+    params:
+        architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
+        recipe=lookup(within=RECIPES, dpath="{dataset}/{model}"),
+        rotation=lookup(within=config, dpath="trainings/{training}/rotation"),
+    message:
+        "Training {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_model.py"
+
+
+rule train:
+    input:
+        collect(rules.train_model.output, **NETWORKS),

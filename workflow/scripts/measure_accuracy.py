@@ -1,0 +1,39 @@
+"""Measure how well one network classifies the test set as it is, at every angle, and randomly rotated."""
+
+import time
+from typing import TYPE_CHECKING
+
+import torch
+
+from rotvar import datasets, devices, evaluation, models, provenance, results, rotation
+from rotvar.jobs import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def measure_accuracy(weights: str, dataset: str, angles: int, output: str) -> None:
+    """Write the accuracy of the network `weights` on the test set of the packed data set `dataset`."""
+    began = time.perf_counter()
+    test = datasets.read(dataset, "test")
+    device = devices.pick()
+    model, description = models.load(weights)
+    mean, std = torch.tensor(description["mean"]), torch.tensor(description["std"])
+    table = evaluation.accuracy(model.to(device), test, rotation.angles(angles), mean=mean, std=std)
+    facts = provenance.record(
+        began,
+        devices.describe(device),
+        configuration=description["configuration"] | {"angles": angles},
+        seed=description["seed"],
+        N=len(test),
+        R=angles,
+    )
+    results.write(table, output, facts)
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        torch.set_num_threads(snakemake.threads)
+        measure_accuracy(
+            snakemake.input.weights, snakemake.input.dataset, snakemake.params.angles, snakemake.output.accuracy
+        )

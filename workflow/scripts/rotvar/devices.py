@@ -1,0 +1,43 @@
+"""Which device computes."""
+
+import logging
+import platform
+
+import torch
+
+from rotvar.errors import InputError
+
+log = logging.getLogger("rotvar")
+
+PRECISIONS = ("auto", "float32", "bfloat16")
+
+
+def pick() -> torch.device:
+    """The first visible GPU, or the CPU where there is none (said once in the log)."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    log.info("no GPU: computing on the CPU with %d threads", torch.get_num_threads())
+    return torch.device("cpu")
+
+
+def describe(device: torch.device) -> str:
+    """The name of the device, for logs and for the metadata of results."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+def autocast(device: torch.device, precision: str) -> torch.autocast:
+    """The context in which a network computes: "float32", "bfloat16", or "auto", which is bfloat16 where the device
+    computes it natively (GPUs since Ampere, CPUs with AMX or AVX-512 BF16) and float32 where it would be emulated,
+    several times slower. Raises InputError for another name.
+    """
+    if precision not in PRECISIONS:
+        raise InputError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
+    if precision == "auto":
+        if device.type == "cuda":
+            native = torch.cuda.is_bf16_supported(including_emulation=False)
+        else:
+            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+        precision = "bfloat16" if native else "float32"
+    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")

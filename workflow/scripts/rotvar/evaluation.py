@@ -1,0 +1,51 @@
+"""How well a network classifies: on the test set as it is, at every angle, and randomly rotated."""
+
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rotvar.datasets import Dataset
+from rotvar.rotation import present, random_angles
+
+BATCH = 256  # larger batches fall out of the caches: a batch of 1,024 runs 1.7 times slower on a CPU
+
+
+def accuracy(
+    model: nn.Module, dataset: Dataset, angles: Tensor, *, mean: Tensor, std: Tensor, seed: int = 0
+) -> pd.DataFrame:
+    """Classify a whole data set at each angle and with one random angle per image.
+
+    `angles`: degrees; 0, the unrotated test set, is added where it is missing. `mean` and `std`: C, of the training
+    set. The model's device computes. Returns a row for each angle and class: angle (text: degrees, or "random"),
+    class, n, correct (the images classified correctly), loss (mean negative log-likelihood).
+    """
+    tests = {f"{angle:g}": torch.full((len(dataset),), angle) for angle in sorted({0.0, *angles.tolist()})}
+    tests["random"] = random_angles(len(dataset), 180, torch.Generator().manual_seed(seed))
+    rows = []
+    for angle, degrees in tests.items():
+        loss, correct = classify(model, dataset, degrees, mean, std)
+        for label, name in enumerate(dataset.classes):
+            chosen = dataset.labels == label
+            rows.append((angle, name, int(chosen.sum()), int(correct[chosen].sum()), loss[chosen].mean().item()))
+    return pd.DataFrame(rows, columns=["angle", "class", "n", "correct", "loss"])
+
+
+@torch.inference_mode()
+def classify(
+    model: nn.Module, dataset: Dataset, degrees: Tensor | None, mean: Tensor, std: Tensor
+) -> tuple[Tensor, Tensor]:
+    """The loss (float, N) and the correctness (bool, N) of each image, rotated by its own angle; on the CPU."""
+    device = next(model.parameters()).device
+    mean, std = mean.to(device), std.to(device)
+    training = model.training
+    model.eval()
+    losses, corrects = [], []
+    for start in range(0, len(dataset), BATCH):
+        batch = slice(start, start + BATCH)
+        images = dataset.images[batch].to(device)
+        labels = dataset.labels[batch].to(device)
+        output = model(present(images, None if degrees is None else degrees[batch], mean, std)).float()
+        losses.append(nn.functional.nll_loss(output, labels, reduction="none"))
+        corrects.append(output.argmax(1) == labels)
+    model.train(training)
+    return torch.cat(losses).cpu(), torch.cat(corrects).cpu()

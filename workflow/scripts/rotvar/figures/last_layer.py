@@ -1,0 +1,61 @@
+"""What the network's outputs make of each class: the last layer, unit by class."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from rotvar.figures import scale, theme
+from rotvar.summary import SUMMARY_STRATA
+
+_CELL = 0.42  # inches, up to ...
+_WIDEST = 6.0  # ... inches of a panel
+_WRITTEN = 12  # classes up to which the values are written into the cells
+
+
+@theme.themed
+def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> Figure:
+    """Normalized variance of each unit of the last layer (row) on the images of each class (column); one network.
+
+    `classes` are the names in the order of the output units; by default the data set's. The trainings share one
+    scale, which ends at median + 3 interquartile ranges. The last layer has no positions, so its values are the same
+    under every aggregation.
+    """
+    theme.one(variance, "dataset", "model", "seed")
+    last = variance[variance["layer_index"] == variance["layer_index"].max()]
+    last = last[(last["aggregation"] == last["aggregation"].iloc[0]) & ~last["stratum"].isin(SUMMARY_STRATA)]
+    names = list(classes) if classes is not None else theme.classes(last)
+    tables = {
+        training: rows.pivot(index="unit", columns="stratum", values="normalized_variance")
+        .reindex(columns=names)
+        .to_numpy(np.float64)
+        for training, rows in theme.trainings(last).items()
+    }
+    everything = np.concatenate(list(tables.values()))
+    end = scale.top(everything)
+    units = len(next(iter(tables.values())))
+    columns = [theme.shorten(name, 20) for name in names]
+    rows = columns if units == len(names) else [str(unit) for unit in range(units)]
+
+    width, height = (min(_CELL * count, _WIDEST) for count in (len(names), units))
+    letters = 0.065 * max(map(len, columns))
+    size = len(tables) * (max(width, 2.0) + letters + 0.5) + 1.0, max(height, 1.2) + letters + 1.4
+    figure = Figure(figsize=size, layout="constrained")
+    all_axes = list(figure.subplots(1, len(tables), squeeze=False).flat)
+    for axes, (training, values) in zip(all_axes, tables.items(), strict=True):
+        image = scale.draw(axes, values, end, extent=(-0.5, len(names) - 0.5, units - 0.5, -0.5))
+        axes.set_xticks(range(len(names)), columns, rotation=90)
+        axes.set_yticks(range(units), rows)
+        axes.set(xlabel="class of the images", ylabel="output unit")
+        axes.tick_params(length=0)
+        axes.spines[:].set_visible(False)
+        theme.name_training(axes, training)
+        if max(units, len(names)) <= _WRITTEN:
+            scale.write_values(axes, values, end)
+    bar = figure.colorbar(image, ax=all_axes, extend="max", extendfrac=0.03, aspect=25, pad=0.02)
+    bar.set_label("normalized variance")
+    if entries := scale.marks(everything, end):
+        figure.legend(handles=entries, loc="outside lower center", ncols=3, handlelength=1.2)
+    theme.heading(figure, last, f"last layer ({last['layer'].iloc[0]})")
+    return figure

@@ -1,0 +1,137 @@
+"""The horizontal axis that layer figures share: names that can be read, and a strip that shows the layers' kinds."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.artist import Artist
+from matplotlib.axes import Axes
+from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from rotvar.figures import theme
+
+# The kinds that `activations` tells apart, mostly in Tol's light scheme: fills that colour-blind readers tell apart,
+# paler than the colours of lines.
+KINDS = {
+    "convolution": "#77AADD",
+    "normalization": "#EEDD88",
+    "non-linearity": "#EE8866",
+    "pooling": "#44BB99",
+    "sum": "#FFAABB",
+    "fully connected": "#AAAA00",
+    "log-softmax": "#555555",
+    "softmax": "#888888",
+    "attention": "#99DDFF",
+    "product": "#BB99CC",
+    "concatenation": "#BBCC33",
+}
+_OTHER = "#DDDDDD"
+
+_SIDE_BY_SIDE = 20  # layers; the panels of deeper networks stand one above the other, layer below layer
+FEW = 60  # layers up to which there is room for lines between them
+
+# Inches: of a layer's column where there is room, of the widest panel, of a rotated label of 7 points, and of the strip
+# with the gap above it.
+_LAYER, _WIDEST, _LABEL, _STRIP = 0.24, 11.0, 0.115, 0.15
+
+
+def layers(table: pd.DataFrame) -> pd.DataFrame:
+    """The layers of one network in execution order: `layer_index`, `layer`, `kind`."""
+    names = table[["layer_index", "layer", "kind"]].drop_duplicates("layer_index")
+    return names.astype({"layer": str, "kind": str}).sort_values("layer_index", ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Panels:
+    """A figure of panels whose x axes are layers, and what stands around them."""
+
+    figure: Figure
+    axes: list[Axes]
+    bar: Axes | None  # for the colour bar
+    ticks: list[int]  # positions of the layers whose names are written
+
+
+def panels(
+    layers: pd.DataFrame,
+    count: int,
+    height: float,
+    *,
+    left: float,
+    legend: Sequence[Artist],
+    bar: bool,
+    title: float = 0.3,
+) -> Panels:
+    """A figure of `count` panels of `height` inches with the layers 0, 1, ... on x: side by side for few layers, one
+    above the other for many.
+
+    Under each panel is a strip of the layers' kinds, and under the lowest their names; where there is no room for
+    every name, every second, third, ... is written. `left` and `title` are the inches beside and above each panel.
+    The legend has the kinds, then `legend`. Everything is placed by inches and not by a layout engine: a panel has the
+    size that was asked for, and a figure of 170 layers is drawn in a second.
+    """
+    stacked = len(layers) > _SIDE_BY_SIDE
+    columns, rows = (1, count) if stacked else (count, 1)
+    width = min(max(_LAYER * len(layers), 2.8 if count > 1 else 4.5), _WIDEST)
+    every = max(1, math.ceil(len(layers) * _LABEL / width))
+    names = [theme.shorten(name) for name in layers["layer"]]
+    entries = [*_kind_marks(layers), *legend]
+    right = 0.95 if bar else 0.15
+    total = columns * (left + width) + right
+    per_row = max(1, min(len(entries), int(total / 1.65)))
+    legend_height = 0.19 * math.ceil(len(entries) / per_row) + 0.1
+    bottom = _STRIP + 0.055 * max(len(name) for name in names[::every]) + 0.3 + legend_height
+    row = height + title
+    size = total, bottom + rows * row + (rows - 1) * (_STRIP + 0.1) + 0.3
+
+    figure = Figure(figsize=size)
+    all_axes = []
+    for index in range(count):
+        x = left + (0 if stacked else index * (left + width))
+        y = bottom + ((count - 1 - index) * (row + _STRIP + 0.1) if stacked else 0)
+        axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
+        axes.set_xlim(-0.5, len(layers) - 0.5)
+        strip = _draw_strip(axes, layers, height)
+        if not stacked or index == count - 1:
+            _write_names(strip, names, every)
+        all_axes.append(axes)
+    figure.legend(handles=entries, loc="lower center", ncols=per_row, handlelength=1.2, borderaxespad=0.2)
+    bar_axes = None
+    if bar:
+        span = all_axes[0].get_position().y1 - bottom / size[1]
+        bar_axes = figure.add_axes(((total - 0.8) / size[0], bottom / size[1], 0.15 / size[0], span))
+    return Panels(figure, all_axes, bar_axes, list(range(0, len(layers), every)))
+
+
+def _kind_marks(layers: pd.DataFrame) -> list[Patch]:
+    """Legend entries for the kinds that occur, in the order of `KINDS`, then others."""
+    present = list(dict.fromkeys(layers["kind"]))
+    known = [kind for kind in KINDS if kind in present]
+    return [
+        Patch(facecolor=KINDS.get(kind, _OTHER), label=kind)
+        for kind in known + [kind for kind in present if kind not in KINDS]
+    ]
+
+
+def _draw_strip(axes: Axes, layers: pd.DataFrame, height: float) -> Axes:
+    strip = axes.inset_axes((0, -_STRIP / height, 1, (_STRIP - 0.04) / height), sharex=axes)
+    kinds = list(dict.fromkeys(layers["kind"]))
+    codes = [[kinds.index(kind) for kind in layers["kind"]]]
+    palette = ListedColormap([KINDS.get(kind, _OTHER) for kind in kinds])
+    edges = np.arange(len(layers) + 1) - 0.5
+    lines: dict[str, Any] = {"edgecolors": "white", "linewidth": 0.6} if len(layers) <= FEW else {}
+    strip.pcolormesh(edges, [0, 1], codes, cmap=palette, vmin=-0.5, vmax=len(kinds) - 0.5, **lines)
+    strip.set(yticks=[], xticks=[])
+    strip.spines[:].set_visible(False)
+    axes.tick_params(axis="x", which="both", length=0, labelbottom=False)
+    return strip
+
+
+def _write_names(strip: Axes, names: list[str], every: int) -> None:
+    strip.set_xticks(range(0, len(names), every), names[::every], rotation=90, fontsize=7)
+    strip.tick_params(axis="x", length=2, pad=1.5)
+    strip.set_xlabel("layer, in execution order" + (f" (one name in {every})" if every > 1 else ""))

@@ -1,0 +1,102 @@
+"""Where in the network the invariance lives: mean normalized variance by layer."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rotvar.figures import layer_axis, scale, theme
+from rotvar.summary import SUMMARY_STRATA, layer_means
+
+_HEIGHT = 3.0  # inches of the panel of `by_layer`
+_ROW = 0.24  # inches of a class in `by_class`
+
+
+@theme.themed
+def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
+    """Mean normalized variance of the finite units of each layer of one network (data set and model).
+
+    The colour is the training, the line the stratum (`all` solid, `stratified` dashed). With several seeds the line
+    is their mean and the band reaches one standard deviation (n - 1) to either side. A layer without finite units
+    is a gap.
+    """
+    shown = theme.choose(variance, aggregation=aggregation)
+    theme.one(shown, "dataset", "model")
+    shown = shown[shown["stratum"].isin(SUMMARY_STRATA)]
+    means = layer_means(shown)
+    layers = layer_axis.layers(means)
+    trainings = theme.trainings(means)
+    colours = theme.colours(trainings, theme.TRAININGS)
+    strata = [stratum for stratum in SUMMARY_STRATA if (means["stratum"] == stratum).any()]
+    key = [Line2D([], [], color=colours[name], linewidth=3, label=f"trained {name}") for name in trainings if name]
+    key += [Line2D([], [], color="#333333", linestyle=theme.STRATUM_LINES[name], label=name) for name in strata]
+    # A deep network's four zigzags would hide each other: there each stratum has a panel.
+    split = len(layers) > layer_axis.FEW
+    groups = [[stratum] for stratum in strata] if split else [strata]
+    page = layer_axis.panels(
+        layers, len(groups), _HEIGHT, left=0.65, legend=key, bar=False, title=0.3 if split else 0.1
+    )
+    for axes, group in zip(page.axes, groups, strict=True):
+        for training, rows in trainings.items():
+            for stratum in group:
+                look: dict[str, Any] = {"color": colours[training], "linestyle": theme.STRATUM_LINES[stratum]}
+                look |= {"linewidth": 1.0} if split else {"marker": "o", "markersize": 3.5}
+                _line(axes, rows[rows["stratum"] == stratum], layers, look)
+        axes.set(ylabel="mean normalized variance", ylim=(0, theme.headroom(means["normalized_variance"])))
+        axes.grid(axis="y")
+        if split:
+            axes.set_title(f"stratum: {group[0]}", pad=4)
+    seeds = shown["seed"].nunique() if "seed" in shown.columns else 1
+    theme.heading(page.figure, shown, f"aggregation: {aggregation}", f"{seeds} seeds" if seeds > 1 else "")
+    return page.figure
+
+
+@theme.themed
+def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
+    """Mean normalized variance of the finite units of each layer (column) for each class (row) of one network.
+
+    The trainings share one scale, which ends at median + 3 interquartile ranges of all the means. With several seeds
+    a cell is their mean.
+    """
+    shown = theme.choose(variance, aggregation=aggregation)
+    theme.one(shown, "dataset", "model")
+    shown = shown[~shown["stratum"].isin(SUMMARY_STRATA)]
+    means = layer_means(shown)
+    layers = layer_axis.layers(means)
+    classes = theme.classes(shown)
+    tables = {
+        training: rows.pivot_table(
+            index="stratum", columns="layer_index", values="normalized_variance", observed=True, dropna=False
+        )
+        .reindex(index=classes, columns=layers["layer_index"])
+        .to_numpy(np.float64)
+        for training, rows in theme.trainings(means).items()
+    }
+    everything = np.stack(list(tables.values()))
+    end = scale.top(everything)
+    names = [theme.shorten(name) for name in classes]
+    left = 0.4 + 0.068 * max(map(len, names))
+    marks = scale.marks(everything, end)
+    page = layer_axis.panels(layers, len(tables), max(1.5, _ROW * len(classes)), left=left, legend=marks, bar=True)
+    for axes, (training, values) in zip(page.axes, tables.items(), strict=True):
+        image = scale.draw(axes, values, end, extent=(-0.5, len(layers) - 0.5, len(classes) - 0.5, -0.5))
+        axes.set_yticks(range(len(classes)), names)
+        axes.tick_params(axis="y", length=0)
+        axes.set_ylabel("class of the images")
+        axes.spines[:].set_visible(False)
+        theme.name_training(axes, training)
+    scale.bar(page.figure, image, page.bar, "mean normalized variance")
+    theme.heading(page.figure, shown, "each class by itself", f"aggregation: {aggregation}")
+    return page.figure
+
+
+def _line(axes: Axes, rows: pd.DataFrame, layers: pd.DataFrame, look: dict[str, Any]) -> None:
+    """The mean over the seeds by layer, and a band of one standard deviation where there are several."""
+    values = rows.groupby("layer_index")["normalized_variance"].agg(["mean", "std"]).reindex(layers["layer_index"])
+    x, mean, std = np.arange(len(layers)), values["mean"].to_numpy(), values["std"].to_numpy()
+    axes.plot(x, mean, **look)
+    if np.isfinite(std).any():
+        axes.fill_between(x, mean - std, mean + std, color=look["color"], alpha=0.2, linewidth=0)

@@ -1,0 +1,189 @@
+"""One look for all figures: fonts, sizes, colours, headings, and how a figure is saved."""
+
+import base64
+import io
+import re
+from collections.abc import Callable, Iterable
+from functools import wraps
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from PIL import Image
+
+from rotvar.catalogue import DATASETS, MODELS
+from rotvar.errors import InputError
+from rotvar.files import atomic
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+STYLE = {
+    "font.family": "sans-serif",
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],  # the first comes with Matplotlib; SVG names them all
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.labelsize": 9,
+    "xtick.labelsize": 8,
+    "ytick.labelsize": 8,
+    "legend.fontsize": 8,
+    "legend.frameon": False,
+    "figure.titlesize": 11,
+    "figure.constrained_layout.h_pad": 0.06,  # inches
+    "figure.constrained_layout.w_pad": 0.06,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.linewidth": 0.7,
+    "axes.edgecolor": "#333333",
+    "axes.axisbelow": True,
+    "grid.color": "#E3E3E3",
+    "grid.linewidth": 0.6,
+    "lines.linewidth": 1.5,
+    "savefig.dpi": 200,
+    "svg.fonttype": "none",  # text stays text: it can be searched and edited, and files are a third
+    "svg.hashsalt": "rotvar",  # the same figure is the same file
+}
+
+# Okabe and Ito's colours, which colour-blind readers tell apart: two for the trainings, the others for the models.
+TRAININGS = {"unrotated": "#D55E00", "rotated": "#0072B2"}
+MODEL_COLOURS = {
+    "simple_conv": "#009E73",
+    "all_convolutional": "#CC79A7",
+    "vgg16": "#E69F00",
+    "vgg_like": "#56B4E9",
+    "resnet": "#000000",
+}
+MODEL_MARKERS = {"simple_conv": "o", "all_convolutional": "s", "vgg16": "^", "vgg_like": "v", "resnet": "D"}
+_SPARE = ["#882255", "#44AA99", "#999933", "#332288", "#DDCC77"]  # for names the project does not know (Tol's muted)
+
+# Published values are this mark wherever they stand beside ours.
+PUBLISHED: dict[str, Any] = {"linestyle": "", "marker": "D", "color": "white", "markeredgecolor": "black"}
+
+STRATUM_LINES: dict[str, Any] = {"all": "-", "stratified": (0, (3, 1.5))}
+
+
+def themed(draw: Callable[P, T]) -> Callable[P, T]:
+    """Draw in the project's style, whatever the caller's is; the caller's is left as it was."""
+
+    @wraps(draw)
+    def styled(*args: P.args, **kwargs: P.kwargs) -> T:
+        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+            return draw(*args, **kwargs)
+
+    return styled
+
+
+@themed
+def save(figure: Figure, *paths: str | Path) -> None:
+    """Save to each path in the format of its suffix (PNG at 200 dpi, SVG, PDF): whole, and the same bytes each time."""
+    for path in map(Path, paths):
+        metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        with atomic(path) as temporary:
+            figure.savefig(temporary, metadata=metadata.get(path.suffix))
+            if path.suffix == ".svg":
+                svg = temporary.read_text()
+                temporary.write_text(re.sub(r"(?<=data:image/png;base64,)[^\"]+", _index_colours, svg))
+
+
+def trainings(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """The rows of each training: unrotated, rotated, then others; one named "" for a table without the column."""
+    if "training" not in table.columns:
+        return {"": table}
+    present = [str(name) for name in table["training"].unique()]
+    names = [name for name in TRAININGS if name in present] + sorted(set(present) - set(TRAININGS))
+    return {name: table[table["training"] == name] for name in names}
+
+
+def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
+    """The fixed colour of each known name, and spare ones, in order, for the others."""
+    names = list(names)
+    spare = iter(_SPARE * len(names))
+    return {name: known[name] if name in known else next(spare) for name in names}
+
+
+def dataset_title(name: str) -> str:
+    return DATASETS[name].title if name in DATASETS else name
+
+
+def model_title(name: str) -> str:
+    return MODELS.get(name, name)
+
+
+def name_training(axes: Axes, training: str) -> None:
+    """The title of a panel that shows one training, in its colour."""
+    if training:
+        axes.set_title(f"trained {training}", color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
+
+
+def classes(table: pd.DataFrame) -> list[str]:
+    """The class names among the strata, in the data set's order: the catalogue's, else that of the rows."""
+    names = [str(name) for name in table["stratum"].unique() if name not in ("all", "stratified")]
+    if "dataset" in table.columns:
+        order = DATASETS[dataset].classes if (dataset := str(table["dataset"].iloc[0])) in DATASETS else ()
+        if set(names) <= set(order):
+            return [name for name in order if name in names]
+    return names
+
+
+def shorten(name: str, most: int = 32) -> str:
+    """A name that fits: a long one loses its middle, since the ends tell modules apart."""
+    if len(name) <= most:
+        return name
+    return f"{name[: most // 2]}…{name[len(name) - (most - 1) // 2 :]}"
+
+
+def one(table: pd.DataFrame, *names: str) -> None:
+    """Raise InputError unless each of these columns, where present, has one value: the figure shows one network."""
+    for name in names:
+        values = [str(value) for value in table[name].unique()] if name in table.columns else []
+        if len(values) > 1:
+            raise InputError(f"The figure shows one {name}, the table holds {', '.join(values)}: select one.")
+
+
+def choose(table: pd.DataFrame, **chosen: str) -> pd.DataFrame:
+    """The rows with these values; InputError, with the values there are, when there is no such row."""
+    for name, value in chosen.items():
+        present = [str(entry) for entry in table[name].unique()]
+        if value not in present:
+            raise InputError(f"There is no {name} '{value}' in the table: choose one of {', '.join(present)}.")
+        table = table[table[name] == value]
+    return table
+
+
+def headroom(values: pd.Series) -> float:
+    """The upper end of an axis from 0 that shows all finite values with a little room; 1 when there are none."""
+    highest = values[np.isfinite(values)].max()
+    return 1.08 * float(highest) if highest > 0 else 1.0
+
+
+def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:
+    """Data set and model (where the table names them) and what is shown, above the figure."""
+    names = []
+    for column, title in (("dataset", dataset_title), ("model", model_title)):
+        if column in table.columns and table[column].nunique() == 1:
+            names.append(title(str(table[column].iloc[0])))
+    headline(figure, "  ·  ".join([*names, *(detail for detail in details if detail)]))
+
+
+def headline(figure: Figure, text: str) -> None:
+    """`text` above the figure, in letters small enough to fit its width."""
+    size = min(11.0, 130 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
+    place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
+    figure.suptitle(text, fontsize=size, **place)
+
+
+def _index_colours(match: re.Match[str]) -> str:
+    """A PNG (base64) of few colours with a palette, pixel for pixel the same: a heatmap's at a third of the size."""
+    picture = np.asarray(Image.open(io.BytesIO(base64.b64decode(match[0]))).convert("RGBA"))
+    found, indices = np.unique(np.ascontiguousarray(picture).view(np.uint32)[..., 0], return_inverse=True)
+    if len(found) > 256:
+        return match[0]
+    indexed = Image.fromarray(indices.astype(np.uint8).reshape(picture.shape[:2]))
+    indexed.putpalette(found.view(np.uint8).tobytes(), rawmode="RGBA")
+    buffer = io.BytesIO()
+    indexed.save(buffer, format="png", optimize=True)
+    return base64.b64encode(buffer.getvalue()).decode()

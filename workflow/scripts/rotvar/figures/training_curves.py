@@ -1,0 +1,51 @@
+"""How training went: loss and accuracy by epoch."""
+
+from typing import Any
+
+import pandas as pd
+import seaborn
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from rotvar.figures import theme
+
+_SPLIT_LINES: dict[str, Any] = {"train": (0, (3, 1.5)), "test": "-"}
+
+
+@theme.themed
+def training_curves(history: pd.DataFrame) -> Figure:
+    """Loss (negative log-likelihood) and accuracy by epoch, of one data set and model.
+
+    The colour is the training, the line the split: test solid, training set dashed. With several seeds the line is
+    their mean and the band reaches one standard deviation (n - 1) to either side.
+    """
+    theme.one(history, "dataset", "model")
+    trainings = theme.trainings(history)
+    colours = theme.colours(trainings, theme.TRAININGS)
+    band = "sd" if "seed" in history and history["seed"].nunique() > 1 else None
+    figure = Figure(figsize=(8.0, 3.4), layout="constrained")
+    for axes, column in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
+        for training, rows in trainings.items():
+            for split, line in _SPLIT_LINES.items():
+                seaborn.lineplot(
+                    rows[rows["split"] == split], x="epoch", y=column, errorbar=band, ax=axes,
+                    color=colours[training], linestyle=line, err_kws={"linewidth": 0},
+                    marker="o" if rows["epoch"].nunique() == 1 else "",  # a line of one point would not show
+                )  # fmt: skip
+        axes.set(xlabel="epoch", ylabel=column)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid()
+        if column == "accuracy":
+            axes.set_ylim(0, 1)
+            axes.yaxis.set_major_formatter(PercentFormatter(1))
+        else:
+            axes.set_ylim(0, None)
+    key = [Line2D([], [], color=colours[name], linewidth=3, label=f"trained {name}") for name in trainings if name]
+    labels = {"train": "training set", "test": "test set"}
+    key += [
+        Line2D([], [], color="#333333", linestyle=line, label=labels[split]) for split, line in _SPLIT_LINES.items()
+    ]
+    figure.legend(handles=key, loc="outside lower center", ncols=len(key))
+    theme.heading(figure, history, "training")
+    return figure

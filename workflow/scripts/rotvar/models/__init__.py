@@ -1,0 +1,73 @@
+"""The networks of the study: one module a family, one builder a network, and their weights on disk."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+from rotvar.errors import InputError
+from rotvar.files import atomic
+from rotvar.models.all_convolutional import all_convolutional
+from rotvar.models.resnet import resnet
+from rotvar.models.simple_conv import simple_conv
+from rotvar.models.vgg import vgg16, vgg_like
+
+BUILDERS: dict[str, Callable[..., nn.Module]] = {
+    "simple_conv": simple_conv,
+    "all_convolutional": all_convolutional,
+    "vgg16": vgg16,
+    "vgg_like": vgg_like,
+    "resnet": resnet,
+}
+
+
+def build(name: str, channels: int, image_size: int, classes: int, **options: int) -> nn.Module:
+    """Build a network that maps images (float, N x channels x image_size x image_size) to log-probabilities
+    (N x classes).
+
+    `options` are the widths and depths that the network's builder takes. Raises InputError for an unknown network or
+    option, and for a value that is not a positive integer.
+    """
+    if name not in BUILDERS:
+        raise InputError(f"unknown model '{name}': choose one of {', '.join(BUILDERS)}")
+    for option, value in options.items():
+        if not isinstance(value, int) or value < 1:
+            raise InputError(f"model {name}: {option} is {value!r}, but must be a positive integer")
+    builder = BUILDERS[name]
+    allowed = builder.__annotations__.keys() - {"channels", "image_size", "classes", "return"}
+    if unknown := options.keys() - allowed:
+        raise InputError(f"model {name} has no option '{min(unknown)}': it takes {', '.join(sorted(allowed))}")
+    return builder(channels=channels, image_size=image_size, classes=classes, **options)
+
+
+def save(model: nn.Module, path: str | Path, description: dict[str, Any]) -> None:
+    """Write the weights as safetensors, together with the description that `load` needs to build the network again:
+    name, channels, image_size, classes (their number), options, and whatever else there is to know of it (JSON)."""
+    with atomic(path) as part:
+        weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+        save_file(weights, part, metadata={"description": json.dumps(description)})
+
+
+def load(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+    """Read a network that `save` wrote: in evaluation mode, on the CPU, channels last; and its description.
+
+    Raises InputError where the file is damaged or its weights do not fit the network it describes.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            description = json.loads(file.metadata()["description"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        shape = {key: description[key] for key in ("name", "channels", "image_size", "classes")}
+        model = build(**shape, **description["options"])
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        remedy = "delete it and train again"
+        raise InputError(f"{path} does not hold the weights of a network ({reason}): {remedy}") from error
+    # Convolutions then compute, and hand on, channels-last maps: 1.6 times faster on a CPU
+    return model.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]

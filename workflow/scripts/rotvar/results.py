@@ -1,0 +1,111 @@
+"""Tables on disk: Parquet files in Hive-partitioned folders, whole studies read in one call.
+
+    results/<what>/dataset=D/model=M/training=T/seed=S/<file>.parquet
+
+Text columns are dictionaries, compression is zstd, every page has a checksum, and the schema's metadata says where
+the file came from. The columns of the measure (`MEASURES`) are stored in single precision: seven digits, where
+networks compute in no more, and half the size; accumulate in float64 when averaging them.
+"""
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from rotvar.errors import InputError
+from rotvar.files import atomic
+
+MEASURES = ("transformation_std", "sample_std", "normalized_variance")
+
+_KEY = b"rotvar"  # the entry of the schema's metadata that holds ours, as JSON
+_PARTITIONS = ds.partitioning(
+    pa.schema(
+        [("dataset", pa.string()), ("model", pa.string()), ("training", pa.string()), ("seed", pa.int64())],
+    ),
+    flavor="hive",
+)
+
+
+def write(table: pd.DataFrame, path: str | Path, metadata: dict[str, Any]) -> None:
+    """Write `table` to the Parquet file `path` with `metadata` (JSON values) in its schema; atomic.
+
+    The index is not stored. The categories of a text column are in their order of appearance.
+    """
+    arrow = pa.Table.from_pandas(table, preserve_index=False)
+    for position, field in enumerate(arrow.schema):
+        column = arrow.column(position)
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type) or pa.types.is_dictionary(field.type):
+            column = column.cast(pa.string()).dictionary_encode()
+        elif field.name in MEASURES:
+            column = column.cast(pa.float32())
+        arrow = arrow.set_column(position, field.name, column)
+    arrow = arrow.replace_schema_metadata({_KEY: json.dumps(metadata)})
+    with atomic(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd", write_page_checksum=True)
+
+
+def read(
+    sources: str | Path | Iterable[str | Path], columns: list[str] | None = None, **where: Iterable[Any]
+) -> pd.DataFrame:
+    """One table for all Parquet files at `sources` (a file, a folder, or several of them), read in the order of paths.
+
+    The partition columns `dataset`, `model`, `training` (categories) and `seed` (int64) come from the path, wherever
+    in it they stand. `columns` limits what is read; `where` limits the rows: `read(folder, stratum=["all"])`.
+    Checksums are verified. Raises InputError when there is no file, when a file is damaged, and when the files are of
+    several kinds (variance and accuracy, say).
+    """
+    files = _files([sources] if isinstance(sources, str | Path) else sources)
+    tables = []
+    for file in files:
+        try:
+            tables.append(_read(file, columns, where))
+        except (OSError, pa.ArrowInvalid) as error:
+            remedy = "delete it, and the workflow makes it again"
+            raise InputError(f"{file} cannot be read as Parquet ({str(error).strip()}): {remedy}.") from error
+    return pa.concat_tables(tables).unify_dictionaries().to_pandas()
+
+
+def metadata(path: str | Path) -> dict[str, Any]:
+    """What `write` was given about where the file came from; empty for a file that `write` did not make."""
+    return json.loads((pq.read_schema(path).metadata or {}).get(_KEY, b"{}"))
+
+
+def _files(sources: Iterable[str | Path]) -> list[Path]:
+    files: list[Path] = []
+    for source in map(Path, sources):
+        found = sorted(file for file in source.rglob("*.parquet") if not file.name.startswith("."))
+        if source.is_file():
+            found = [source]
+        if not found:
+            raise InputError(f"There are no Parquet files at {source}: run the workflow, or correct the path.")
+        files += found
+    kinds = sorted({file.name for file in files})
+    if len(kinds) > 1:
+        raise InputError(f"The files found are of several kinds ({', '.join(kinds)}): read one kind at a time.")
+    return files
+
+
+def _read(file: Path, columns: list[str] | None, where: dict[str, Iterable[Any]]) -> pa.Table:
+    scan = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    dataset = ds.dataset(
+        [str(file)], format=ds.ParquetFileFormat(default_fragment_scan_options=scan), partitioning=_PARTITIONS
+    )
+    keep = None
+    for name, values in where.items():
+        condition = ds.field(name).isin(list(values))
+        keep = condition if keep is None else keep & condition
+    table = dataset.to_table(columns=columns, filter=keep)
+    for name in ("dataset", "model", "training", "seed"):
+        if name not in table.column_names:
+            continue
+        position, column = table.column_names.index(name), table.column(name)
+        if column.null_count == len(column) and len(column):  # the path does not say
+            table = table.remove_column(position)
+        elif pa.types.is_string(column.type):
+            table = table.set_column(position, name, column.dictionary_encode())
+    return table

@@ -1,0 +1,68 @@
+"""What a study comes to: means over units, accuracies over classes, spread over seeds.
+
+Every function keeps whichever of the partition columns (dataset, model, training, seed) its table has, and computes
+in float64. Tables of a whole study are large, so summarize file by file and concatenate the summaries.
+"""
+
+import numpy as np
+import pandas as pd
+
+PARTITIONS = ("dataset", "model", "training", "seed")
+
+# The strata of all images; the others are classes.
+SUMMARY_STRATA = ("all", "stratified")
+
+# The two test sets by the `angle` that holds them in the accuracy table.
+TESTS = {"unrotated": "0", "rotated": "random"}
+
+
+def layer_means(variance: pd.DataFrame) -> pd.DataFrame:
+    """Mean `normalized_variance` over the finite units of each layer, stratum and aggregation.
+
+    Columns: the partitions, `layer_index`, `layer`, `kind`, `stratum`, `aggregation`, `units`, `finite` (how many of
+    them count) and `normalized_variance` (missing where no unit is finite), in the order of the rows of `variance`.
+    """
+    return _finite_mean(variance, ["layer_index", "layer", "kind", "stratum", "aggregation"])
+
+
+def global_variance(variance: pd.DataFrame) -> pd.DataFrame:
+    """The global value of a network: mean `normalized_variance` over all finite units of all layers (design, "The
+    measure"), for each stratum and aggregation.
+
+    Columns: the partitions, `stratum`, `aggregation`, `units`, `finite`, `global_variance`.
+    """
+    return _finite_mean(variance, ["stratum", "aggregation"]).rename(columns={"normalized_variance": "global_variance"})
+
+
+def accuracy_by_test(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """The share of correct images of each test set (`test`: unrotated, rotated), all classes together.
+
+    Columns: the partitions, `test`, `n` (images), `accuracy` (0 to 1).
+    """
+    test = accuracy["angle"].astype(str).map({angle: test for test, angle in TESTS.items()})
+    table = accuracy.assign(test=test).dropna(subset="test")
+    sums = table.groupby([*_partitions(table), "test"], observed=True, sort=False)[["n", "correct"]].sum()
+    return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
+
+
+def over_seeds(table: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Mean of `value` over the seeds, `std` (n - 1; missing for one seed) and `seeds`, their number.
+
+    Every other column but `seed` and the counts of units and images tells the rows apart.
+    """
+    keys = [name for name in table.columns if name not in ("seed", "units", "finite", "n", value)]
+    groups = table.groupby(keys, observed=True, sort=False, dropna=False)[value]
+    return groups.agg(["mean", "std", "size"]).rename(columns={"mean": value, "size": "seeds"}).reset_index()
+
+
+def _finite_mean(variance: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
+    values = variance["normalized_variance"].astype("float64")
+    finite = values.where(np.isfinite(values))
+    by = [*_partitions(variance), *keys]
+    groups = variance[by].assign(_finite=finite).groupby(by, observed=True, sort=False)["_finite"]
+    means = groups.agg(["size", "count", "mean"])
+    return means.rename(columns={"size": "units", "count": "finite", "mean": "normalized_variance"}).reset_index()
+
+
+def _partitions(table: pd.DataFrame) -> list[str]:
+    return [name for name in PARTITIONS if name in table.columns]

@@ -1,0 +1,114 @@
+"""The tables of a study: means over seeds with the published values beside ours, as CSV, Markdown and LaTeX."""
+
+import json
+from importlib.resources import files as package_files
+from pathlib import Path
+
+import pandas as pd
+
+from rotvar.catalogue import DATASETS, MODELS
+from rotvar.errors import InputError
+from rotvar.files import atomic
+from rotvar.summary import SUMMARY_STRATA, over_seeds
+
+# The columns that tell rows apart, and the order of their values.
+_ORDER = {
+    "dataset": tuple(DATASETS),
+    "model": tuple(MODELS),
+    "training": ("unrotated", "rotated"),
+    "test": ("unrotated", "rotated"),
+    "stratum": SUMMARY_STRATA,
+    "aggregation": ("mean", "max", "sum", "spatial"),
+}
+_TITLES = {"dataset": "data set", "global_variance": "global value", "std": "std over seeds"}
+
+
+def published() -> dict[str, pd.DataFrame]:
+    """The values published in 2019 (doi 10.1007/978-3-030-27713-0_9), with their source in `.attrs["source"]`.
+
+    `accuracy`: dataset, model, training, test, accuracy. `global_variance`: dataset, model, training, aggregation,
+    stratum, global_variance.
+    """
+    data = json.loads(package_files("rotvar").joinpath("published.json").read_text())
+    tables = {name: pd.DataFrame(data[name]) for name in ("accuracy", "global_variance")}
+    for table in tables.values():
+        table.attrs["source"] = data["source"]
+    return tables
+
+
+def global_variance(values: pd.DataFrame) -> pd.DataFrame:
+    """The global values of a study: mean over seeds, published value and difference (ours - published).
+
+    `values` is what `summary.global_variance` gives, of all networks. Columns: dataset, model, training, stratum
+    (`all`, `stratified`), aggregation, seeds, global_variance, std, published, difference.
+    """
+    return _beside_published(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
+
+
+def accuracy(values: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies of a study: mean over seeds, published value and difference (ours - published).
+
+    `values` is what `summary.accuracy_by_test` gives, of all networks. Columns: dataset, model, training, test,
+    seeds, accuracy, std, published, difference.
+    """
+    return _beside_published(values, "accuracy")
+
+
+def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
+    """Write the table to each path in the format of its suffix: .csv (every digit), .md, .tex (booktabs, longtable).
+
+    Markdown and LaTeX show titles for names and three decimals; LaTeX has the caption. Raises InputError for another
+    suffix.
+    """
+    for path in map(Path, paths):
+        if path.suffix == ".csv":
+            text = table.to_csv(index=False)
+        elif path.suffix == ".md":
+            text = _presentable(table).to_markdown(index=False, disable_numparse=True, colalign=_align(table)) + "\n"
+        elif path.suffix == ".tex":
+            letters = "".join(side[0] for side in _align(table))
+            text = _presentable(table, escape=True).to_latex(
+                index=False, longtable=True, column_format=letters, caption=caption or None
+            )
+        else:
+            raise InputError(f"A table cannot be written as {path.name}: end the name in .csv, .md or .tex.")
+        with atomic(path) as temporary:
+            temporary.write_text(text, encoding="utf-8")
+
+
+def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:
+    ours = over_seeds(values, value)
+    keys = [name for name in _ORDER if name in ours.columns]
+    ours[keys] = ours[keys].astype(str)
+    theirs = published()[value].rename(columns={value: "published"})
+    table = ours.merge(theirs, how="left", on=[name for name in keys if name in theirs.columns])
+    table["difference"] = table[value] - table["published"]
+    table = table.sort_values(keys, key=_rank, ignore_index=True)
+    return table[[*keys, "seeds", value, "std", "published", "difference"]]
+
+
+def _rank(column: pd.Series) -> pd.Series:
+    """Sorts names in the project's order; those it does not know come last, by name."""
+    known = _ORDER.get(str(column.name), ())
+    return column.map(lambda name: (known.index(name) if name in known else len(known), name))
+
+
+def _presentable(table: pd.DataFrame, escape: bool = False) -> pd.DataFrame:
+    """All text: titles for names, three decimals, a dash where there is no value."""
+    shown = pd.DataFrame(index=table.index)
+    for name in table.columns:
+        column = table[name]
+        if pd.api.types.is_float_dtype(column):
+            signed = "+" if name == "difference" else ""
+            text = column.map(lambda number, sign=signed: "–" if pd.isna(number) else f"{number:{sign}.3f}")
+        else:
+            titles = {"dataset": {key: info.title for key, info in DATASETS.items()}, "model": MODELS}.get(name, {})
+            text = column.astype(str).map(lambda entry, titles=titles: titles.get(entry, entry))
+        if escape:
+            text = text.str.replace(r"([&%$#_{}])", r"\\\1", regex=True)
+        shown[_TITLES.get(name, name)] = text
+    return shown
+
+
+def _align(table: pd.DataFrame) -> list[str]:
+    return ["right" if pd.api.types.is_numeric_dtype(table[name]) else "left" for name in table.columns]
