@@ -2,12 +2,10 @@
 
 import fnmatch
 import itertools
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-import torchvision
 from torch import Tensor, fx, nn
 
 # What an operation is called in results and figures, by a part of its class's or function's name (first match)
@@ -160,9 +158,7 @@ class _Interpreter(fx.Interpreter):
     """Runs the traced graph node by node, freeing every value after its last use."""
 
     def __init__(self, model: nn.Module) -> None:
-        # The functions of torchvision.ops are operations of their own, like those of torch
-        tracer = fx.Tracer(autowrap_modules=(math, torchvision.ops))  # type: ignore[arg-type]
-        graph = tracer.trace(model)
+        graph = fx.Tracer().trace(model)
         super().__init__(fx.GraphModule(model, graph))
         modules = dict(model.named_modules())
         self.layers: dict[fx.Node, Layer] = {}
