@@ -1,6 +1,7 @@
 """Operations counted by hand, and times in words."""
 
 import pytest
+import torch
 
 from rotvar import estimate
 
@@ -31,4 +32,11 @@ def test_operations_of_a_network():
     ],
 )
 def test_times_in_words(seconds, words):
-    assert estimate.duration(seconds * estimate.RATE * 4, cores=4) == words
+    assert estimate.duration(seconds * 4e9, rate=4e9) == words
+
+
+def test_the_speed_of_a_core_is_measured():
+    """Any machine computes more than a tenth of a gigaflop and less than 100 teraflops a core."""
+    threads = torch.get_num_threads()
+    assert 1e8 < estimate.rate() < 1e14
+    assert torch.get_num_threads() == threads

@@ -157,7 +157,8 @@ def announce(workflow):
     device = devices.pick()
     logger.info(f"Networks are trained and measured on: {devices.describe(device)}.")
     if device.type == "cpu":
-        time = estimate.duration(sum(map(operations, networks)), workflow.cores)
+        rate = estimate.EFFICIENCY * estimate.rate() * workflow.cores
+        time = estimate.duration(sum(map(operations, networks)), rate)
         logger.info(
             f"There is no GPU: this takes about {time} on {workflow.cores} cores. "
             "A small study on data that is already here: snakemake --workflow-profile demo"

@@ -1,15 +1,17 @@
 """About how long networks take to train and to measure on a CPU."""
 
+import time
 from functools import cache
 
 import torch
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from rotvar import models
+from rotvar import devices, models
 
-# Floating-point operations per second and core. Measured on a 2-core x86-64 machine (AVX2, PyTorch 2.12) as
-# `flops` of the demo's four networks times the images they see in training, over the seconds that took, two at a time.
-RATE = 15e9
+# The share of a convolution's speed that whole networks reach, training, rotation and statistics included: between 0.2
+# (narrow ones) and 0.8 (the ResNets) for the networks of the default study on a 2-core x86-64 machine.
+EFFICIENCY = 0.4
 
 
 @cache
@@ -23,9 +25,27 @@ def flops(name: str, channels: int, image_size: int, classes: int, **options: in
     return counter.get_total_flops()
 
 
-def duration(operations: float, cores: int) -> str:
-    """The time that so many floating-point operations take, in words: "20 minutes", "3 hours", "5 days"."""
-    minutes = operations / (RATE * cores) / 60
+@cache
+def rate() -> float:
+    """The floating-point operations per second of one core, measured with a convolution for a tenth of a second."""
+    channels, size, n = 64, 16, 32
+    layer = nn.Conv2d(channels, channels, 3, padding=1).to(memory_format=torch.channels_last)
+    images = torch.rand(n, channels, size, size).to(memory_format=torch.channels_last)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    with torch.inference_mode(), devices.autocast(torch.device("cpu"), "auto"):
+        layer(images)  # the first call prepares what the next ones use
+        calls, began = 0, time.perf_counter()
+        while (elapsed := time.perf_counter() - began) < 0.1:
+            layer(images)
+            calls += 1
+    torch.set_num_threads(threads)
+    return calls * n * size**2 * 2 * layer.weight.numel() / elapsed
+
+
+def duration(operations: float, rate: float) -> str:
+    """The time of so many floating-point operations at so many a second, in words: "20 minutes", "3 hours", "5 days"."""
+    minutes = operations / rate / 60
     for unit, length in (("day", 24 * 60), ("hour", 60)):
         if minutes >= 2 * length:
             return f"{round(minutes / length)} {unit}s"
