@@ -44,7 +44,7 @@ def rate() -> float:
 
 
 def duration(operations: float, rate: float) -> str:
-    """The time of so many floating-point operations at so many a second, in words: "20 minutes", "3 hours", "5 days"."""
+    """The time of so many operations at so many a second, in words: "20 minutes", "3 hours", "5 days"."""
     minutes = operations / rate / 60
     for unit, length in (("day", 24 * 60), ("hour", 60)):
         if minutes >= 2 * length:
