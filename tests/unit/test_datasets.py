@@ -1,80 +1,332 @@
-"""A packed data set is read back whole or not at all; what is computed from its images is exact."""
+"""The data sets are the published ones: from the network, from a mirror and from the packed file alike."""
 
+import hashlib
+import os
+import shutil
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from http.client import HTTPException
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sklearn.datasets
 import torch
-from safetensors.torch import save_file
+import torchvision.datasets
 
-from rotvar.datasets import Dataset, first, normalization, read
-from rotvar.download import load, prepare
+from rotvar import catalogue, datasets
+from rotvar.datasets import load, prepare
 from rotvar.errors import InputError
+from rotvar.packed import SPLITS, Dataset, read
+
+GREY = {"mnist": torchvision.datasets.MNIST, "fashion_mnist": torchvision.datasets.FashionMNIST}
+IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
 
 
-def damage(path: Path, how: str) -> None:
-    content = path.read_bytes()
-    if how == "missing":
-        path.unlink()
-    elif how == "another safetensors file":
-        save_file({"train_images": torch.zeros(3)}, path)
-    else:
-        path.write_bytes({"empty": b"", "cut off": content[:-1], "not safetensors": b"\x89PNG" * 1000}[how])
+class Server:
+    """The published archives at 127.0.0.1, and the names of the files that were asked for."""
+
+    def __init__(self, folder: Path) -> None:
+        self.requests: list[str] = []
+        requests = self.requests
+
+        class Handler(SimpleHTTPRequestHandler):
+            def log_message(self, *args: object) -> None:
+                pass
+
+            def do_GET(self) -> None:
+                requests.append(Path(self.path).name)
+                super().do_GET()
+
+        self.http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
+        self.url = f"http://127.0.0.1:{self.http.server_port}"
+        threading.Thread(target=self.http.serve_forever, daemon=True).start()
 
 
-@pytest.mark.parametrize("how", ["missing", "empty", "cut off", "not safetensors", "another safetensors file"])
-def test_a_damaged_packed_file_is_named(how, tmp_path):
-    path = tmp_path / "digits.safetensors"
-    prepare("digits", path, train_images=20, test_images=20)
-    damage(path, how)
-    with pytest.raises(InputError, match=r"digits\.safetensors is not a packed data set \(.+\): delete it and run"):
-        read(path, "train")
+def point_torchvision_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    for dataset in GREY.values():
+        monkeypatch.setattr(dataset, "mirrors", [f"{url}/{dataset.__name__}/raw/"])
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{url}/cifar-10-python.tar.gz")
 
 
-# parts
+@pytest.fixture
+def server(published_files: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """torchvision downloads from a server on this machine."""
+    server = Server(published_files)
+    point_torchvision_to(server.url, monkeypatch)
+    yield server
+    server.http.shutdown()
+    server.http.server_close()
 
 
-def labelled(*labels: int, classes: int) -> Dataset:
-    """Images that carry their own index."""
-    index = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1)
-    return Dataset(index, torch.tensor(labels), tuple("abcdef"[:classes]))
+@pytest.fixture
+def offline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """torchvision downloads from a port where nobody listens."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        point_torchvision_to(f"http://127.0.0.1:{unused.getsockname()[1]}", monkeypatch)
 
 
-def test_first_takes_equal_parts_in_the_order_of_the_data_set():
-    part = first(labelled(2, 2, 2, 0, 0, 1, 0, 1, 1, classes=3), 6)
-    assert part.images.flatten().tolist() == [0, 1, 3, 4, 5, 7]
-    assert part.labels.tolist() == [2, 2, 0, 0, 1, 1]
-    assert part.classes == ("a", "b", "c")
+@pytest.fixture(scope="module")
+def original(published_files: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Dataset]:
+    """What torchvision itself reads from the published files of a grey data set."""
+
+    @cache
+    def read_by_torchvision(name: str, split: str) -> Dataset:
+        source = GREY[name](
+            mirror_of(published_files, tmp_path_factory.mktemp("read")), split == "train", download=True
+        )
+        return Dataset(source.data.unsqueeze(1), source.targets, tuple(source.classes))
+
+    return read_by_torchvision
 
 
-def test_the_first_classes_take_what_cannot_be_shared():
-    part = first(load("digits", "nowhere", "train"), 43)
-    assert torch.bincount(part.labels).tolist() == [5, 5, 5, 4, 4, 4, 4, 4, 4, 4]
+def mirror_of(published_files: Path, folder: Path, damaged: str | None = None) -> Path:
+    """A folder with the published files, one of them with its last byte changed."""
+    mirror = Path(shutil.copytree(published_files, folder / "mirror", copy_function=os.link))
+    if damaged:
+        content = bytearray((mirror / damaged).read_bytes())
+        content[-1] ^= 1
+        (mirror / damaged).unlink()
+        (mirror / damaged).write_bytes(content)
+    return mirror
 
 
-def test_first_of_more_images_than_there_are_is_all_of_them():
-    dataset = labelled(0, 1, 1, 0, classes=2)
-    assert first(dataset, 100).images.flatten().tolist() == [0, 1, 2, 3]
+def assert_equal(one: Dataset, other: Dataset) -> None:
+    assert torch.equal(one.images, other.images) and torch.equal(one.labels, other.labels)
+    assert one.classes == other.classes
 
 
-# normalization
+def assert_as_in_catalogue(dataset: Dataset, name: str, split: str) -> None:
+    info = catalogue.DATASETS[name]
+    count = info.train if split == "train" else info.test
+    assert dataset.images.shape == (count, info.channels, info.image_size, info.image_size)
+    assert dataset.labels.shape == (count,) and len(dataset) == count
+    assert dataset.images.dtype == torch.uint8 and dataset.labels.dtype == torch.int64
+    assert dataset.classes == info.classes
+    assert dataset.labels.unique().tolist() == list(range(len(info.classes)))
 
 
-def test_normalization_is_that_of_numpy_in_float64():
-    images = torch.randint(0, 256, (50, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    images[:, 1] //= 16
-    mean, std = normalization(images)
-    scaled = images.numpy().astype(np.float64) / 255
-    np.testing.assert_allclose(mean, scaled.mean(axis=(0, 2, 3)), rtol=1e-12)
-    np.testing.assert_allclose(std, scaled.std(axis=(0, 2, 3)), rtol=1e-12)
+# digits
 
 
-def test_normalization_of_black_and_white_halves():
-    images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
-    images[1] = 255
-    assert normalization(images) == ([0.5], [0.5])
+@pytest.mark.parametrize("split", SPLITS)
+def test_digits_has_the_shape_in_the_catalogue(split):
+    assert_as_in_catalogue(load("digits", "nowhere", split), "digits", split)
 
 
-def test_normalization_of_mnist_is_the_well_known_one(published_files, tmp_path):
-    mean, std = normalization(load("mnist", tmp_path, "train", mirror=published_files).images)
-    assert mean == pytest.approx([0.1307], abs=5e-5) and std == pytest.approx([0.3081], abs=5e-5)
+def test_every_digit_of_scikit_learn_is_in_one_split_once():
+    both = [load("digits", "nowhere", split) for split in SPLITS]
+    given = sklearn.datasets.load_digits()
+    together = torch.cat([dataset.images for dataset in both])
+    assert len(together) == 1797
+    assert len(together.unique(dim=0)) == len(np.unique(given.images, axis=0)) == 1797
+    counts = sum(torch.bincount(dataset.labels) for dataset in both)
+    assert counts.tolist() == np.bincount(given.target).tolist()
+
+
+def test_a_fifth_of_each_digit_is_the_test_set():
+    train, test = (torch.bincount(load("digits", "nowhere", split).labels) for split in SPLITS)
+    assert ((test / (train + test) - 0.2).abs() < 0.005).all()
+
+
+def test_digits_are_enlarged_from_8_to_32_pixels_and_from_16_greys_to_255():
+    """Bilinear enlargement by 4: the two pixels about an original's centre lie 1/8 to either side of it."""
+    dataset = load("digits", "nowhere", "train")
+    assert dataset.images.max() == 255 and dataset.images.min() == 0
+    first_zero = sklearn.datasets.load_digits().images[0]  # of class 0, and in the training set
+    corner = dataset.images[0, 0, :2, :2]  # nearer to the border than the first centre: its value
+    assert (corner == round(first_zero[0, 0] * 255 / 16)).all()
+    row = dataset.images[0, 0, 0].reshape(8, 4)[1:-1]  # columns between the outer originals
+    left, here, right = first_zero[0, :-2], first_zero[0, 1:-1], first_zero[0, 2:]
+    expected = [3 / 8 * left + 5 / 8 * here, 1 / 8 * left + 7 / 8 * here, 7 / 8 * here + 1 / 8 * right]
+    for column, values in enumerate(expected):
+        assert row[:, column].tolist() == pytest.approx(values * 255 / 16, abs=0.501)
+
+
+def test_digits_are_the_same_every_time():
+    for split in SPLITS:
+        assert_equal(load("digits", "nowhere", split), load("digits", "elsewhere", split))
+
+
+# downloads
+
+
+@pytest.mark.parametrize("split", SPLITS)
+@pytest.mark.parametrize("name", GREY)
+def test_grey_data_sets_are_downloaded(name, split, server, original, tmp_path):
+    dataset = load(name, tmp_path, split)
+    assert_as_in_catalogue(dataset, name, split)
+    assert_equal(dataset, original(name, split))
+    assert dataset.classes == tuple(GREY[name].classes)
+
+
+def test_what_has_been_downloaded_is_not_asked_for_again(server, tmp_path):
+    load("mnist", tmp_path, "test")
+    asked = sorted(set(server.requests))
+    assert asked == sorted(file for file, _ in torchvision.datasets.MNIST.resources)
+    server.requests.clear()
+    load("mnist", tmp_path, "train")
+    assert server.requests == []
+
+
+def test_a_damaged_archive_is_downloaded_again(server, original, tmp_path):
+    load("mnist", tmp_path, "test")
+    server.requests.clear()
+    (tmp_path / "MNIST" / "raw" / LABELS).unlink()
+    (tmp_path / "MNIST" / "raw" / f"{LABELS}.gz").write_bytes(b"cut off")
+    assert_equal(load("mnist", tmp_path, "test"), original("mnist", "test"))
+    assert set(server.requests) == {f"{LABELS}.gz"}
+
+
+def test_an_interrupted_unpacking_is_not_read(server, original, tmp_path):
+    """torchvision itself would take any file of that name for the unpacked one."""
+    load("mnist", tmp_path, "test")
+    unpacked = tmp_path / "MNIST" / "raw" / IMAGES
+    content = bytearray(unpacked.read_bytes())
+    content[-100_000:] = bytes(100_000)
+    unpacked.write_bytes(content)
+    (tmp_path / "MNIST" / "raw" / LABELS).write_bytes(b"")
+    assert_equal(load("mnist", tmp_path, "test"), original("mnist", "test"))
+
+
+def test_a_download_that_differs_from_the_published_file_is_refused(published_files, tmp_path, monkeypatch):
+    server = Server(mirror_of(published_files, tmp_path, damaged=f"MNIST/raw/{LABELS}.gz"))
+    point_torchvision_to(server.url, monkeypatch)
+    with pytest.raises(InputError, match=r"^mnist could not be downloaded \(.*corrupted.*\): check the network"):
+        load("mnist", tmp_path / "downloads", "test")
+    server.http.shutdown()
+    server.http.server_close()
+
+
+@pytest.mark.parametrize("name", datasets.TORCHVISION)
+def test_an_unreachable_server_is_one_sentence(name, offline, tmp_path):
+    with pytest.raises(
+        InputError, match=rf"^{name} could not be downloaded \(.+\): check the network, or name"
+    ) as error:
+        load(name, tmp_path, "train")
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("broken", [TimeoutError(), ConnectionResetError("reset\nby peer"), HTTPException()])
+def test_a_broken_connection_is_one_sentence(broken, monkeypatch, tmp_path):
+    class Broken(torchvision.datasets.MNIST):
+        def download(self) -> None:
+            raise broken
+
+    monkeypatch.setitem(datasets.TORCHVISION, "mnist", Broken)
+    with pytest.raises(InputError, match=r"^mnist could not be downloaded \(.+\): check the network") as error:
+        load("mnist", tmp_path, "train")
+    assert "\n" not in str(error.value)
+
+
+# mirrors
+
+
+@pytest.mark.parametrize("name", GREY)
+def test_the_mirror_is_used_before_any_download(name, server, published_files, original, tmp_path):
+    dataset = load(name, tmp_path, "test", mirror=published_files)
+    assert_equal(dataset, original(name, "test"))
+    assert server.requests == []
+
+
+def test_cifar10_from_a_mirror(server, published_files, tmp_path):
+    for split in SPLITS:
+        dataset = load("cifar10", tmp_path, split, mirror=published_files)
+        source = torchvision.datasets.CIFAR10(published_files, train=split == "train")
+        assert_as_in_catalogue(dataset, "cifar10", split)
+        assert dataset.classes == tuple(source.classes)
+        assert dataset.labels.tolist() == source.targets
+        assert (dataset.images.numpy() == source.data.transpose(0, 3, 1, 2)).all()
+    assert server.requests == []
+
+
+def test_the_mirror_is_left_as_it_was(published_files, tmp_path):
+    before = sorted(published_files.rglob("*"))
+    load("mnist", tmp_path, "test", mirror=published_files)
+    assert sorted(published_files.rglob("*")) == before
+
+
+def test_a_corrupted_file_of_the_mirror_is_downloaded_instead(server, published_files, original, tmp_path, caplog):
+    mirror = mirror_of(published_files, tmp_path, damaged=f"MNIST/raw/{LABELS}.gz")
+    dataset = load("mnist", tmp_path / "downloads", "test", mirror=mirror)
+    assert_equal(dataset, original("mnist", "test"))
+    assert set(server.requests) == {f"{LABELS}.gz"}
+    assert f"{LABELS}.gz differs from the published file" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("name", "file"),
+    [
+        ("mnist", f"MNIST/raw/{IMAGES}.gz"),
+        ("cifar10", "cifar-10-batches-py/test_batch"),
+        ("cifar10", "cifar-10-batches-py/batches.meta"),
+    ],
+)
+def test_a_corrupted_file_of_the_mirror_is_never_read(name, file, offline, published_files, tmp_path):
+    mirror = mirror_of(published_files, tmp_path, damaged=file)
+    with pytest.raises(InputError, match=rf"^{name} could not be downloaded \(.*refused.*\): check the network"):
+        load(name, tmp_path / "downloads", "test", mirror=mirror)
+
+
+def test_the_mirror_mends_an_interrupted_download(server, published_files, tmp_path):
+    archive = tmp_path / "MNIST" / "raw" / f"{IMAGES}.gz"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(b"cut off")
+    load("mnist", tmp_path, "test", mirror=published_files)
+    assert server.requests == []
+
+
+def test_a_mirror_that_is_no_folder_is_one_sentence(tmp_path):
+    with pytest.raises(InputError, match=r"^data: mirror: .*nowhere is not a folder: create it or set the key"):
+        load("mnist", tmp_path, "test", mirror=tmp_path / "nowhere")
+
+
+# names
+
+
+def test_unknown_names_are_one_sentence():
+    with pytest.raises(InputError, match=r"^unknown data set 'mnits': choose one of digits, mnist, .*cifar10$"):
+        load("mnits", "nowhere", "train")
+    with pytest.raises(InputError, match=r"^unknown split 'validation': choose one of train, test$"):
+        load("digits", "nowhere", "validation")
+
+
+def test_the_catalogue_lists_the_data_sets_that_can_be_loaded():
+    assert set(catalogue.DATASETS) == set(datasets.NAMES)
+
+
+# packed files
+
+
+def test_a_packed_data_set_is_read_back_whole(tmp_path):
+    path = tmp_path / "data" / "digits.safetensors"
+    prepare("digits", path)
+    for split in SPLITS:
+        assert_equal(read(path, split), load("digits", tmp_path, split))
+
+
+def test_packing_leaves_nothing_but_the_file(offline, published_files, tmp_path):
+    path = tmp_path / "mnist.safetensors"
+    prepare("mnist", path, mirror=published_files, train_images=30, test_images=20)
+    assert [file for file in tmp_path.rglob("*") if file.is_file()] == [path]
+    assert (len(read(path, "train")), len(read(path, "test"))) == (30, 20)
+    assert read(path, "test").classes == catalogue.DATASETS["mnist"].classes
+
+
+def test_packing_twice_gives_the_same_bytes(tmp_path):
+    digests = []
+    for path in (tmp_path / "1.safetensors", tmp_path / "2.safetensors"):
+        prepare("digits", path, train_images=100, test_images=50)
+        digests.append(hashlib.sha256(path.read_bytes()).hexdigest())
+    assert digests[0] == digests[1]
+
+
+def test_packing_that_fails_leaves_no_packed_file(offline, tmp_path):
+    with pytest.raises(InputError, match="could not be downloaded"):
+        prepare("mnist", tmp_path / "mnist.safetensors")
+    assert not list(tmp_path.glob("*.safetensors"))

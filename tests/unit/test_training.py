@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from rotvar import evaluation, models, training
-from rotvar.datasets import Dataset, normalization
 from rotvar.errors import InputError
+from rotvar.packed import Dataset, normalization
 from rotvar.rotation import random_angles
 from rotvar.training import one_cycle
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from rotvar import download
+from rotvar import datasets
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        download.prepare(
+        datasets.prepare(
             snakemake.wildcards.dataset,
             snakemake.output.dataset,
             # The mirror does not change the data, so it is no parameter of the rule.

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rotvar import datasets, devices, evaluation, models, provenance, results, rotation
+from rotvar import devices, evaluation, models, packed, provenance, results, rotation
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def measure_accuracy(weights: str, dataset: str, angles: int, output: str) -> None:
     """Write the accuracy of the network `weights` on the test set of the packed data set `dataset`."""
     began = time.perf_counter()
-    test = datasets.read(dataset, "test")
+    test = packed.read(dataset, "test")
     device = devices.pick()
     model, description = models.load(weights)
     mean, std = torch.tensor(description["mean"]), torch.tensor(description["std"])

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rotvar import datasets, devices, models, provenance, results, rotation, variance
+from rotvar import devices, models, packed, provenance, results, rotation, variance
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def measure_variance(weights: str, dataset: str, angles: int, aggregations: list[str], output: str) -> None:
     """Write the variance of every unit of the network `weights` on the test set of the packed data set `dataset`."""
     began = time.perf_counter()
-    test = datasets.read(dataset, "test")
+    test = packed.read(dataset, "test")
     device = devices.pick()
     model, description = models.load(weights)
     table = variance.measure(

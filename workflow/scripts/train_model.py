@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import datasets, devices, models, provenance, results, training
+from rotvar import devices, models, packed, provenance, results, training
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -25,13 +25,13 @@ def train_model(
 ) -> None:
     """Train the network `name` on the packed data set `dataset`; write `weights` and `history`."""
     began = time.perf_counter()
-    train, test = datasets.read(dataset, "train"), datasets.read(dataset, "test")
+    train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
     device = devices.pick()
     shape = {"channels": train.images.shape[1], "image_size": train.images.shape[2], "classes": len(train.classes)}
     torch.manual_seed(seed)
     model = models.build(name, **shape, **architecture).to(device)
     table = training.train(model, train, test, rotation=rotation, seed=seed, **recipe)
-    mean, std = datasets.normalization(train.images)
+    mean, std = packed.normalization(train.images)
     facts = provenance.record(
         began,
         devices.describe(device),

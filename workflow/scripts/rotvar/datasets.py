@@ -1,75 +1,125 @@
-"""One data set as a file that any job reads quickly: both splits packed as tensors."""
+"""The data sets: downloaded and verified by torchvision, or copied from a mirror folder."""
 
-import json
-from dataclasses import dataclass
+import logging
+import shutil
+from collections.abc import Sequence
+from http.client import HTTPException
 from pathlib import Path
 
+import sklearn.datasets
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
-from torch import Tensor
+import torchvision.datasets
+from sklearn.model_selection import train_test_split
+from torchvision.datasets.utils import check_integrity
 
 from rotvar.errors import InputError
 from rotvar.files import atomic
+from rotvar.packed import SPLITS, Dataset, first, pack
 
-SPLITS = ("train", "test")
+log = logging.getLogger("rotvar")
 
-
-@dataclass(frozen=True)
-class Dataset:
-    """Images and their labels, one split of a data set."""
-
-    images: Tensor  # uint8, N x C x H x W
-    labels: Tensor  # int64, N; indexes `classes`
-    classes: tuple[str, ...]
-
-    def __len__(self) -> int:
-        return len(self.labels)
+TORCHVISION = {
+    "mnist": torchvision.datasets.MNIST,
+    "fashion_mnist": torchvision.datasets.FashionMNIST,
+    "cifar10": torchvision.datasets.CIFAR10,
+}
+NAMES = ("digits", *TORCHVISION)
 
 
-def pack(name: str, splits: dict[str, Dataset], path: str | Path) -> None:
-    """Write the splits of a data set ("train", "test") into one safetensors file."""
-    tensors: dict[str, Tensor] = {}
-    for split, dataset in splits.items():
-        tensors |= {f"{split}_images": dataset.images, f"{split}_labels": dataset.labels}
-    description = json.dumps({"name": name, "classes": splits["train"].classes})
-    with atomic(path) as part:
-        # One key: safetensors writes several in random order, and a file that differs makes everything stale
-        save_file(tensors, part, metadata={"description": description})
+def prepare(
+    name: str,
+    path: str | Path,
+    mirror: str | Path | None = None,
+    train_images: int | None = None,
+    test_images: int | None = None,
+) -> None:
+    """Pack both splits of a data set into one safetensors file at `path`.
 
-
-def read(path: str | Path, split: str) -> Dataset:
-    """Read one split of a data set that `pack` wrote. Raises InputError where the file is not one."""
-    try:
-        with safe_open(path, framework="pt") as file:
-            classes = json.loads((file.metadata() or {})["description"])["classes"]
-            return Dataset(file.get_tensor(f"{split}_images"), file.get_tensor(f"{split}_labels"), tuple(classes))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is not a packed data set ({error}): delete it and run the workflow again") from error
-
-
-def first(dataset: Dataset, count: int) -> Dataset:
-    """The first `count` images of a data set, the classes in equal parts (differing by at most one)."""
-    classes = len(dataset.classes)
-    chosen = []
-    for label in range(classes):
-        share = count // classes + (label < count % classes)
-        chosen.append(torch.nonzero(dataset.labels == label).flatten()[:share])
-    index = torch.cat(chosen).sort().values
-    return Dataset(dataset.images[index], dataset.labels[index], dataset.classes)
-
-
-def normalization(images: Tensor) -> tuple[list[float], list[float]]:
-    """The mean and the standard deviation of each channel of uint8 images, on the scale [0, 1].
-
-    `images`: uint8, N x C x H x W. Exact for any number of images: computed from the histogram of the 256 values.
+    `train_images` and `test_images` keep only that many images of a split, as `first` chooses them. Downloads go to
+    a folder beside `path`, so that an interrupted download goes on where it stopped; it is removed at the end.
     """
-    values = torch.arange(256, dtype=torch.float64) / 255
-    means, stds = [], []
-    for channel in images.unbind(1):
-        weights = torch.bincount(channel.flatten(), minlength=256).double()
-        weights /= weights.sum()
-        mean = (weights * values).sum()
-        means.append(mean.item())
-        stds.append((weights * (values - mean) ** 2).sum().sqrt().item())
-    return means, stds
+    downloads = Path(path).parent / f"downloads_{name}"
+    splits = {}
+    for split, count in zip(SPLITS, (train_images, test_images), strict=True):
+        dataset = load(name, downloads, split, mirror)
+        splits[split] = dataset if count is None else first(dataset, count)
+        log.info("%s %s: %d images", name, split, len(splits[split]))
+    pack(name, splits, path)
+    shutil.rmtree(downloads, ignore_errors=True)
+
+
+def load(name: str, root: str | Path, split: str, mirror: str | Path | None = None) -> Dataset:
+    """Load one split ("train" or "test") of a data set, downloading it into `root` where it is not there yet.
+
+    `mirror` is a folder laid out as torchvision lays it out; what it holds is copied instead of downloaded. Files
+    from either source are checked against their published MD5 before they are read.
+
+    Raises InputError for an unknown name or split and where the data can be neither found nor downloaded.
+    """
+    if name not in NAMES:
+        raise InputError(f"unknown data set '{name}': choose one of {', '.join(NAMES)}")
+    if split not in SPLITS:
+        raise InputError(f"unknown split '{split}': choose one of {', '.join(SPLITS)}")
+    if name == "digits":
+        return _digits(split)
+    if mirror is not None:
+        _copy_from_mirror(name, Path(mirror), Path(root))
+    _discard_unpacked(name, Path(root))
+    try:
+        source = TORCHVISION[name](root, train=split == "train", download=True)
+    except (OSError, RuntimeError, HTTPException) as error:
+        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
+        raise InputError(
+            f"{name} could not be downloaded ({reason}): check the network, or name a folder that holds it "
+            "as data: mirror in the configuration"
+        ) from error
+    images = torch.as_tensor(source.data)
+    # torchvision keeps grey images as N x H x W and colour images as N x H x W x C
+    images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()
+    return Dataset(images, torch.as_tensor(source.targets, dtype=torch.int64), tuple(source.classes))
+
+
+def _digits(split: str) -> Dataset:
+    """scikit-learn's 1,797 handwritten digits, 8 x 8 enlarged to 32 x 32; a fifth of each class is the test set."""
+    bunch = sklearn.datasets.load_digits()
+    train, test = train_test_split(range(len(bunch.target)), test_size=0.2, stratify=bunch.target, random_state=0)
+    index = torch.tensor(sorted(train if split == "train" else test))
+    images = torch.tensor(bunch.images, dtype=torch.float32)[index].unsqueeze(1)  # 0..16
+    images = torch.nn.functional.interpolate(images, size=(32, 32), mode="bilinear") * (255 / 16)
+    labels = torch.tensor(bunch.target, dtype=torch.int64)[index]
+    return Dataset(images.round().to(torch.uint8), labels, tuple(str(name) for name in bunch.target_names))
+
+
+def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
+    """Copy the original files that the mirror holds into `root`; one that fails its MD5 is left to the download."""
+    if not mirror.is_dir():
+        raise InputError(f"data: mirror: {mirror} is not a folder: create it or set the key to null")
+    needed = [(file, md5) for file, md5 in _original_files(name) if not check_integrity(root / file, md5)]
+    whole = []
+    for file, md5 in needed:
+        if check_integrity(mirror / file, md5):
+            whole.append(file)
+        elif (mirror / file).exists():
+            log.warning("%s differs from the published file (MD5 %s): downloading it", mirror / file, md5)
+    if name == "cifar10" and len(whole) < len(needed):
+        return  # its files come in one archive, which torchvision leaves alone once the batches of images are there
+    for file in whole:
+        with atomic(root / file) as part:
+            shutil.copyfile(mirror / file, part)
+
+
+def _discard_unpacked(name: str, root: Path) -> None:
+    """Remove what torchvision unpacked earlier: it would read it unchecked, even if it was interrupted half-way. It
+    unpacks the archives, which it checks, again."""
+    for file, md5 in _original_files(name):
+        if file.suffix == ".gz" and check_integrity(root / file, md5):
+            (root / file).with_suffix("").unlink(missing_ok=True)
+
+
+def _original_files(name: str) -> Sequence[tuple[Path, str]]:
+    """The published files of a data set: path under torchvision's root, MD5."""
+    dataset = TORCHVISION[name]
+    if name == "cifar10":
+        files = [*dataset.train_list, *dataset.test_list, [dataset.meta["filename"], dataset.meta["md5"]]]
+        return [(Path(dataset.base_folder, file), md5) for file, md5 in files]
+    return [(Path(dataset.__name__, "raw", file), md5) for file, md5 in dataset.resources]

@@ -29,7 +29,7 @@ def flops(name: str, channels: int, image_size: int, classes: int, **options: in
 def rate() -> float:
     """The floating-point operations per second of one core, measured with a convolution for a tenth of a second."""
     channels, size, n = 64, 16, 32
-    layer = nn.Conv2d(channels, channels, 3, padding=1).to(memory_format=torch.channels_last)
+    layer = nn.Conv2d(channels, channels, 3, padding=1)
     images = torch.rand(n, channels, size, size).to(memory_format=torch.channels_last)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

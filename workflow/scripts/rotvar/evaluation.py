@@ -4,7 +4,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rotvar.datasets import Dataset
+from rotvar.packed import Dataset
 from rotvar.rotation import present, random_angles
 
 BATCH = 256  # larger batches fall out of the caches: a batch of 1,024 runs 1.7 times slower on a CPU

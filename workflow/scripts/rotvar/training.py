@@ -10,9 +10,9 @@ from torch import nn
 from tqdm import tqdm
 
 from rotvar import devices
-from rotvar.datasets import Dataset, normalization
 from rotvar.errors import InputError
 from rotvar.evaluation import classify
+from rotvar.packed import Dataset, normalization
 from rotvar.rotation import present, random_angles
 
 log = logging.getLogger("rotvar")

@@ -1,0 +1,80 @@
+"""A packed data set is read back whole or not at all; what is computed from its images is exact."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rotvar.datasets import load, prepare
+from rotvar.errors import InputError
+from rotvar.packed import Dataset, first, normalization, read
+
+
+def damage(path: Path, how: str) -> None:
+    content = path.read_bytes()
+    if how == "missing":
+        path.unlink()
+    elif how == "another safetensors file":
+        save_file({"train_images": torch.zeros(3)}, path)
+    else:
+        path.write_bytes({"empty": b"", "cut off": content[:-1], "not safetensors": b"\x89PNG" * 1000}[how])
+
+
+@pytest.mark.parametrize("how", ["missing", "empty", "cut off", "not safetensors", "another safetensors file"])
+def test_a_damaged_packed_file_is_named(how, tmp_path):
+    path = tmp_path / "digits.safetensors"
+    prepare("digits", path, train_images=20, test_images=20)
+    damage(path, how)
+    with pytest.raises(InputError, match=r"digits\.safetensors is not a packed data set \(.+\): delete it and run"):
+        read(path, "train")
+
+
+# parts
+
+
+def labelled(*labels: int, classes: int) -> Dataset:
+    """Images that carry their own index."""
+    index = torch.arange(len(labels), dtype=torch.uint8).view(-1, 1, 1, 1)
+    return Dataset(index, torch.tensor(labels), tuple("abcdef"[:classes]))
+
+
+def test_first_takes_equal_parts_in_the_order_of_the_data_set():
+    part = first(labelled(2, 2, 2, 0, 0, 1, 0, 1, 1, classes=3), 6)
+    assert part.images.flatten().tolist() == [0, 1, 3, 4, 5, 7]
+    assert part.labels.tolist() == [2, 2, 0, 0, 1, 1]
+    assert part.classes == ("a", "b", "c")
+
+
+def test_the_first_classes_take_what_cannot_be_shared():
+    part = first(load("digits", "nowhere", "train"), 43)
+    assert torch.bincount(part.labels).tolist() == [5, 5, 5, 4, 4, 4, 4, 4, 4, 4]
+
+
+def test_first_of_more_images_than_there_are_is_all_of_them():
+    dataset = labelled(0, 1, 1, 0, classes=2)
+    assert first(dataset, 100).images.flatten().tolist() == [0, 1, 2, 3]
+
+
+# normalization
+
+
+def test_normalization_is_that_of_numpy_in_float64():
+    images = torch.randint(0, 256, (50, 3, 9, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    images[:, 1] //= 16
+    mean, std = normalization(images)
+    scaled = images.numpy().astype(np.float64) / 255
+    np.testing.assert_allclose(mean, scaled.mean(axis=(0, 2, 3)), rtol=1e-12)
+    np.testing.assert_allclose(std, scaled.std(axis=(0, 2, 3)), rtol=1e-12)
+
+
+def test_normalization_of_black_and_white_halves():
+    images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
+    images[1] = 255
+    assert normalization(images) == ([0.5], [0.5])
+
+
+def test_normalization_of_mnist_is_the_well_known_one(published_files, tmp_path):
+    mean, std = normalization(load("mnist", tmp_path, "train", mirror=published_files).images)
+    assert mean == pytest.approx([0.1307], abs=5e-5) and std == pytest.approx([0.3081], abs=5e-5)
