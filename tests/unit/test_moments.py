@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import literal
 
-from rotvar.moments import ROUNDING, Moments, Series, Statistics, mean_over_positions
+from rotvar import kernels
+from rotvar.moments import ROUNDING, Moments, Series, Statistics, mean_and_max
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -23,7 +24,8 @@ def accumulated(values: torch.Tensor, sizes: list[int]) -> Statistics:
     series = Series()
     for batch in split(values, sizes):
         series.update(batch.unsqueeze(3))
-    return series.finish_class()
+    series.finish_class(0)
+    return series.by_class[0]
 
 
 def moments_of(*batches: torch.Tensor) -> Moments:
@@ -79,12 +81,20 @@ def test_moments_are_kept_in_float64_and_their_size_does_not_grow_with_the_image
         assert {moments.mean.dtype, moments.m2.dtype, moments.std_sum.dtype} == {torch.float64}
 
 
-@pytest.mark.parametrize("piece", [1, 100, 2**18])
-def test_how_many_activations_are_taken_at_a_time_changes_nothing(piece, monkeypatch):
-    values = noise(20, 4, 7)
-    expected = as_array(accumulated(values, [20]))
-    monkeypatch.setattr("rotvar.moments.PIECE", piece)
-    np.testing.assert_allclose(as_array(accumulated(values, [20])), expected, rtol=1e-6)
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_compiled_kernel_does_what_pytorchs_operations_do(dtype, threads, monkeypatch):
+    """More units than one block holds, images that come in two batches, threads that share the units."""
+    monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    values = (noise(7, 3, 2 * kernels.BLOCK + 5) + 2).to(dtype)
+    compiled, operations = Moments(3, values.shape[2], values.device), Moments(3, values.shape[2], values.device)
+    for batch in values.split(4):
+        compiled.add(batch)
+        operations._add(batch)
+        operations.n += len(batch)
+    for name in ("mean", "m2", "std_sum"):
+        torch.testing.assert_close(getattr(compiled, name), getattr(operations, name), rtol=1e-5, atol=0)
 
 
 def test_what_is_taken_in_is_left_as_it_was():
@@ -169,12 +179,11 @@ def test_a_std_up_to_rounding_is_zero_and_one_above_it_is_kept(magnitude, share,
 def test_a_class_is_closed_and_all_of_them_are_together():
     values = noise(30, 4, 2)
     series = Series()
-    by_class = []
-    for one in split(values, [10, 13, 7]):
+    for label, one in enumerate(split(values, [10, 13, 7])):
         for batch in split(one, [4, len(one) - 4]):
             series.update(batch.unsqueeze(3))
-        by_class.append(series.finish_class())
-    for statistics, one in zip(by_class, split(values, [10, 13, 7]), strict=True):
+        series.finish_class(label)
+    for statistics, one in zip(series.by_class.values(), split(values, [10, 13, 7]), strict=True):
         np.testing.assert_allclose(as_array(statistics), definition(one), rtol=1e-5)
     np.testing.assert_allclose(as_array(series.finish()), definition(values), rtol=1e-5)
 
@@ -187,21 +196,45 @@ def test_the_stds_of_a_channels_positions_are_averaged_before_the_ratio(channels
     series = Series()
     for batch in values.split(10):
         series.update(batch)
-    statistics = series.finish_class()
+    series.finish_class(0)
+    statistics = series.by_class[0]
     transformation_std, sample_std, _ = definition(values.flatten(2)).reshape(3, 2, 3).mean(axis=2)
     np.testing.assert_allclose(statistics.transformation_std, transformation_std, rtol=1e-5)
     np.testing.assert_allclose(statistics.sample_std, sample_std, rtol=1e-5)
     np.testing.assert_allclose(statistics.normalized_variance, transformation_std / sample_std, rtol=1e-5)
 
 
-@pytest.mark.parametrize("piece", [1, 2**18])
-def test_the_mean_over_positions_is_that_of_float64(piece, monkeypatch):
+def test_the_mean_over_positions_is_that_of_float64():
     """A map of 1e4 and its negative, and 1e-4: in float32 the small one would drown."""
-    monkeypatch.setattr("rotvar.moments.PIECE", piece)
-    values = torch.tensor([1e4, 1e-4, -1e4, 0]).expand(5, 2, 3, 4)
-    means = mean_over_positions(values)
-    assert means.shape == (5, 2, 3) and means.dtype == torch.float64
-    torch.testing.assert_close(means, torch.full((5, 2, 3), 0.25e-4, dtype=torch.float64), rtol=1e-6, atol=0)
+    maps = torch.tensor([1e4, 1e-4, -1e4, 0]).expand(10, 3, 4)
+    means, maxima = mean_and_max(maps)
+    assert means.dtype == torch.float64
+    torch.testing.assert_close(means, torch.full((10, 3), 0.25e-4, dtype=torch.float64), rtol=1e-6, atol=0)
+    assert torch.equal(maxima, torch.full((10, 3), 1e4))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("channels_last", [False, True])
+@pytest.mark.parametrize("positions", [2, kernels.LANES, 3 * kernels.LANES + 5])
+def test_mean_and_maximum_over_positions_in_either_layout(positions, channels_last, threads, monkeypatch):
+    monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    maps = noise(5, 3, positions) - 4  # all negative: a maximum is not 0
+    maps = maps.transpose(1, 2).contiguous().transpose(1, 2) if channels_last else maps
+    means, maxima = mean_and_max(maps)
+    torch.testing.assert_close(means, maps.double().mean(2), rtol=1e-14, atol=0)
+    assert torch.equal(maxima, maps.amax(2))
+
+
+@pytest.mark.parametrize("broken", [torch.nan, torch.inf, -torch.inf])
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_a_value_that_is_not_finite_shows_in_mean_and_maximum(broken, channels_last):
+    maps = noise(2, 3, 40)
+    maps[1, 2, 7] = broken
+    maps = maps.transpose(1, 2).contiguous().transpose(1, 2) if channels_last else maps
+    for values in mean_and_max(maps):
+        finite = torch.isfinite(values)
+        assert not finite[1, 2] and finite.sum() == 5
 
 
 def test_ratios_with_zero():
@@ -219,13 +252,3 @@ def test_a_multiple_of_a_unit_has_multiples_of_its_stds_and_the_same_ratio():
     values = noise(20, 4, 3)
     scaled = as_array(accumulated(values, [20]).scaled(49))
     np.testing.assert_allclose(scaled, definition(49 * values), rtol=1e-5)
-
-
-def test_one_row_a_unit():
-    frame = Statistics.of(np.array([1.0, 3.0]), np.array([2.0, 4.0])).frame()
-    assert frame.to_dict("list") == {
-        "unit": [0, 1],
-        "transformation_std": [1, 3],
-        "sample_std": [2, 4],
-        "normalized_variance": [0.5, 0.75],
-    }

@@ -8,10 +8,11 @@ from oracle import activations
 from oracle import measure as literal_measure
 from torch import nn
 
-from rotvar import models
+from rotvar import memory, models
 from rotvar.errors import InputError
 from rotvar.rotation import angles
-from rotvar.variance import AGGREGATIONS, COLUMNS, global_value, measure
+from rotvar.sweep import AGGREGATIONS, COLUMNS
+from rotvar.variance import global_value, measure
 
 KEY = ["layer", "stratum", "aggregation", "unit"]
 MEASURES = ["transformation_std", "sample_std", "normalized_variance"]
@@ -156,6 +157,73 @@ def test_bad_input_is_one_sentence(change, sentence):
     given = dict(images=torch.rand(4, 1, 2, 2), labels=torch.tensor([0, 0, 1, 1]), angles=angles(2)) | change
     with pytest.raises(InputError, match=sentence):
         measure(Known(), given.pop("images"), given.pop("labels"), ["a", "b"], given.pop("angles"), **given)
+
+
+class Tight(nn.Sequential):
+    """A network on a device that runs out of memory in its last layer above so many images at a time."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), Full(most))
+
+
+class Full(nn.Tanh):
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most = most
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.most:
+            raise torch.OutOfMemoryError("GPU memory is full")
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("most", [4, 8, 20])
+def test_where_memory_runs_out_batches_are_halved_and_nothing_is_counted_twice(most, caplog):
+    """At 4 angles, batches of 5 images, or 2, or 1. The first layers have seen all 5 by the time it runs out."""
+    torch.manual_seed(0)
+    images, labels, given = torch.rand(10, 1, 5, 5), torch.arange(10) % 2, (["a", "b"], angles(4))
+    tight = Tight(most)
+    with caplog.at_level("INFO", logger="rotvar"):
+        table = measure(tight, images, labels, *given, batch_size=20)
+    tight[2].most = 20
+    pd.testing.assert_frame_equal(table, measure(tight, images, labels, *given, batch_size=20), rtol=1e-5)
+    halved = any("memory ran out with 5 images at a time: going on with half" in line for line in caplog.messages)
+    assert halved == (most < 20)
+
+
+def test_a_single_image_that_does_not_fit_is_one_sentence():
+    images, labels = torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1])
+    with pytest.raises(InputError, match="memory ran out with a single image at all rotations"):
+        measure(Tight(3), images, labels, ["a", "b"], angles(4))
+
+
+def test_other_errors_of_a_network_are_its_own():
+    with pytest.raises(RuntimeError, match="expected input"):
+        measure(nn.Sequential(nn.Conv2d(3, 2, 3)), torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1]), "ab", angles(2))
+
+
+def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch):
+    monkeypatch.setattr(memory, "free", lambda device: 200_000)
+    images, labels = torch.rand(4, 1, 20, 20), torch.tensor([0, 0, 1, 1])
+    conv = nn.Sequential(nn.Conv2d(1, 8, 3))
+    sentence = r"statistics of 2,608 units at 16 angles take 0\.0 GB .* 0\.0 GB are free on the cpu: leave out"
+    with pytest.raises(InputError, match=sentence):
+        measure(conv, images, labels, ["a", "b"], angles(16))
+    assert len(measure(conv, images, labels, ["a", "b"], angles(2), aggregations=["mean"])) == 8 * 4
+
+
+@pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])
+def test_every_precision_measures_about_the_same(precision):
+    model, images, labels, classes = small()
+    expected = indexed(measure(model, images, labels, classes, angles(4)))
+    got = indexed(measure(model, images, labels, classes, angles(4), precision=precision))
+    np.testing.assert_allclose(got.mean(), expected.mean(), rtol=0.05 if precision == "bfloat16" else 1e-6)
+
+
+def test_an_unknown_precision_is_one_sentence():
+    model, images, labels, classes = small()
+    with pytest.raises(InputError, match="unknown precision 'half': choose one of float32, tf32, bfloat16"):
+        measure(model, images, labels, classes, angles(4), precision="half")
 
 
 def test_the_global_value_is_the_mean_of_all_finite_units():

@@ -42,6 +42,16 @@ def test_the_studies_of_the_repository_are_good() -> None:
         ({"datasets": None}, "datasets is null: it must be a list."),
         ({"measurement": {"angles": 1}}, "measurement.angles is 1: it must be at least 2."),
         ({"measurement": {"angles": 16.0}}, "measurement.angles is 16.0: it must be a whole number."),
+        ({"measurement": {"shards": 0}}, "measurement.shards is 0: it must be at least 1."),
+        ({"measurement": {"shards": 11}}, "measurement.shards is 11: it must be at most 10."),
+        (
+            {"measurement": {"shards": "4"}},
+            "measurement.shards is '4': it must be a whole number (YAML reads this spelling as text: write 4).",
+        ),
+        (
+            {"measurement": {"precision": "half"}},
+            "measurement.precision is 'half': choose from float32, tf32, bfloat16.",
+        ),
         (
             {"architectures": {"simple_conv": {"default": {"width": -32}}}},
             "architectures.simple_conv.default.width is -32: it must be at least 1.",

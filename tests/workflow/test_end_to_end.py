@@ -162,3 +162,19 @@ def test_a_damaged_file_is_one_sentence(study: Path) -> None:
     assert "Traceback" not in run.stderr
     log = (study / "results" / "logs" / "measure_variance" / f"{network}.log").read_text()
     assert "Error: results/models" in log
+
+
+def test_a_measurement_cut_into_shards_is_the_same(study: Path) -> None:
+    network = "dataset=digits/model=simple_conv/training=rotated/seed=0"
+    target = study / "results" / "variance" / network / "variance.parquet"
+    whole, whole_facts = results.read(target), results.metadata(target)
+    target.unlink()
+    (study / "sharded.yaml").write_text(yaml.safe_dump(STUDY | {"measurement": {"angles": 4, "shards": 4}}))
+    run = run_snakemake(study, "--cores", "2", "--configfile", "sharded.yaml", "--", str(target.relative_to(study)))
+    assert run.returncode == 0, run.stderr
+    assert len(list((study / "results/logs/measure_shard").rglob("*_of_4.log"))) == 4
+    merged, merged_facts = results.read(target), results.metadata(target)
+    pd.testing.assert_frame_equal(merged, whole, rtol=1e-6)
+    for key in ("configuration", "seed", "N", "R", "device", "commit"):
+        assert merged_facts[key] == whole_facts[key]
+    assert [file.name for file in target.parent.iterdir()] == ["variance.parquet"]  # the shards are gone

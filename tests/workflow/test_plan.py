@@ -99,6 +99,17 @@ def test_one_figure_by_path(workflow: Path) -> None:
     }
 
 
+def test_a_measurement_in_shards(workflow: Path) -> None:
+    (workflow / "shards.yaml").write_text("measurement: {shards: 4}")
+    target = "results/variance/dataset=mnist/model=resnet/training=rotated/seed=0/variance.parquet"
+    assert plan(workflow, target, "--configfile", "shards.yaml") == {
+        "download_dataset": 1,
+        "train_model": 1,
+        "measure_shard": 4,
+        "measure_variance": 1,
+    }
+
+
 def test_a_misspelt_figure_has_no_rule(workflow: Path) -> None:
     run = run_snakemake(workflow, "-n", "results/figures/mnist/simple_con/layers_mean.png")
     assert run.returncode != 0

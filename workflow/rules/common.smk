@@ -44,6 +44,7 @@ wildcard_constraints:
     training="|".join(config["trainings"]),
     seed="|".join(map(str, config["seeds"])),
     aggregation="|".join(config["figures"]["aggregations"]),
+    shard="[0-9]+",
 
 
 # Every network of the study, for collect().
@@ -75,6 +76,9 @@ RECIPES = {
     }
     for dataset in config["datasets"]
 }
+
+# What makes one measurement differ from another; how it is cut into jobs does not.
+MEASUREMENT = {key: value for key, value in config["measurement"].items() if key != "shards"}
 
 # Class names may contain any character: files and labels number the classes.
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
@@ -165,9 +169,13 @@ def announce(workflow):
         )
 
 
+# The rule whose jobs put images through networks to measure their variance
+MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "measure_shard"
+
+
 def images_seen(job):
     """How many images a job puts through its network, in forward passes; a backward pass costs two of them."""
-    if job.rule.name not in ("train_model", "measure_accuracy", "measure_variance"):
+    if job.rule.name not in ("train_model", "measure_accuracy", MEASURING):
         return 0
     dataset, model = job.wildcards.dataset, job.wildcards.model
     train = config["data"]["train_images"] or DATASETS[dataset].train
@@ -176,7 +184,7 @@ def images_seen(job):
     return {
         "train_model": RECIPES[dataset][model]["epochs"] * (3 * train + test),
         "measure_accuracy": (angles + 1) * test,
-        "measure_variance": angles * test,
+        MEASURING: angles * test / config["measurement"]["shards"],
     }[job.rule.name]
 
 

@@ -1,27 +1,80 @@
-rule measure_variance:
-    input:
-        weights=rules.train_model.output.weights,
-        dataset=rules.download_dataset.output.dataset,
-        code=code("measure_variance"),
-    output:
-        variance="<results>/variance/<network>/variance.parquet",
-    log:
-        "<logs>/measure_variance/<network>.log",
-    benchmark:
-        "<benchmarks>/measure_variance/<network>.tsv"
-    conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
-    threads: 1
-    resources:
-        gpu=1,
-        mem_mb=16000,
-        runtime=720,
-    params:
-        measurement=lookup(within=config, dpath="measurement"),
-    message:
-        "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
-    script:
-        "../scripts/measure_variance.py"
+SHARDS = config["measurement"]["shards"]
+
+if SHARDS == 1:
+
+    rule measure_variance:
+        input:
+            weights=rules.train_model.output.weights,
+            dataset=rules.download_dataset.output.dataset,
+            code=code("measure_variance"),
+        output:
+            variance="<results>/variance/<network>/variance.parquet",
+        log:
+            "<logs>/measure_variance/<network>.log",
+        benchmark:
+            "<benchmarks>/measure_variance/<network>.tsv"
+        conda:
+            f"../envs/torch-{config['conda']['torch']}.yaml"
+        threads: 1
+        resources:
+            gpu=1,
+            mem_mb=16000,
+            runtime=720,
+        params:
+            measurement=MEASUREMENT,
+        message:
+            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+        script:
+            "../scripts/measure_variance.py"
+
+else:
+
+    # A shard is a measurement of some of the classes; shards can run side by side.
+    rule measure_shard:
+        input:
+            weights=rules.train_model.output.weights,
+            dataset=rules.download_dataset.output.dataset,
+            code=code("measure_variance"),
+        output:
+            state=temp(f"<results>/variance/<network>/shard_{{shard}}_of_{SHARDS}.safetensors"),
+        log:
+            f"<logs>/measure_shard/<network>/{{shard}}_of_{SHARDS}.log",
+        benchmark:
+            f"<benchmarks>/measure_shard/<network>/{{shard}}_of_{SHARDS}.tsv"
+        conda:
+            f"../envs/torch-{config['conda']['torch']}.yaml"
+        threads: 1
+        resources:
+            gpu=1,
+            mem_mb=16000,
+            runtime=720,
+        params:
+            measurement=MEASUREMENT,
+            classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
+        message:
+            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, shard {wildcards.shard}"
+        script:
+            "../scripts/measure_variance.py"
+
+    rule measure_variance:
+        input:
+            shards=collect(rules.measure_shard.output.state, shard=range(1, SHARDS + 1), allow_missing=True),
+            code=code("merge_shards"),
+        output:
+            variance="<results>/variance/<network>/variance.parquet",
+        log:
+            "<logs>/measure_variance/<network>.log",
+        benchmark:
+            "<benchmarks>/measure_variance/<network>.tsv"
+        conda:
+            f"../envs/torch-{config['conda']['torch']}.yaml"
+        resources:
+            mem_mb=16000,
+            runtime=60,
+        message:
+            "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+        script:
+            "../scripts/merge_shards.py"
 
 
 rule measure:

@@ -1,7 +1,7 @@
-"""Measure how much every activation of one network varies under rotation."""
+"""Measure how much every activation of one network varies under rotation, on all classes or on a shard of them."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,31 +12,41 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def measure_variance(weights: str, dataset: str, angles: int, aggregations: list[str], output: str) -> None:
-    """Write the variance of every unit of the network `weights` on the test set of the packed data set `dataset`."""
+def measure_variance(
+    weights: str, dataset: str, measurement: dict[str, Any], classes: list[int] | None, output: str
+) -> None:
+    """Measure the network `weights` on the test set of the packed data set `dataset`.
+
+    Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
+    """
     began = time.perf_counter()
     test = packed.read(dataset, "test")
     device = devices.pick()
     model, description = models.load(weights)
-    table = variance.measure(
+    sweep = variance.sweep(
         model.to(device),
         test.images,
         test.labels,
         test.classes,
-        rotation.angles(angles),
+        rotation.angles(measurement["angles"]),
+        part=classes,
         mean=torch.tensor(description["mean"]),
         std=torch.tensor(description["std"]),
-        aggregations=aggregations,
+        aggregations=measurement["aggregations"],
+        precision=measurement["precision"],
     )
     facts = provenance.record(
         began,
         devices.describe(device),
-        configuration=description["configuration"] | {"angles": angles, "aggregations": aggregations},
+        configuration=description["configuration"] | measurement,
         seed=description["seed"],
-        N=len(test),
-        R=angles,
+        N=sweep.images,
+        R=measurement["angles"],
     )
-    results.write(table, output, facts)
+    if classes is None:
+        results.write(sweep.table(), output, facts)
+    else:
+        sweep.save(output, facts)
 
 
 if __name__ == "__main__":
@@ -45,7 +55,7 @@ if __name__ == "__main__":
         measure_variance(
             snakemake.input.weights,
             snakemake.input.dataset,
-            snakemake.params.measurement["angles"],
-            snakemake.params.measurement["aggregations"],
-            snakemake.output.variance,
+            snakemake.params.measurement,
+            snakemake.params.get("classes"),
+            snakemake.output[0],
         )

@@ -127,6 +127,7 @@ def _list(names: list[Any]) -> str:
 def _number(text: Any) -> str | None:
     """A number that was read as text, in a spelling that YAML reads as a number."""
     try:
-        return repr(float(text)) if isinstance(text, str) else None
-    except ValueError:
+        value = float(text)
+    except (TypeError, ValueError):
         return None
+    return repr(int(value) if value.is_integer() and text.strip().isdigit() else value)

@@ -2,6 +2,8 @@
 
 import logging
 import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -9,7 +11,8 @@ from rotvar.errors import InputError
 
 log = logging.getLogger("rotvar")
 
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16")  # of a training
+MEASURED_PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
 def pick() -> torch.device:
@@ -25,6 +28,27 @@ def describe(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
+
+
+@contextmanager
+def computing(device: torch.device, precision: str) -> Iterator[None]:
+    """The precision of a network's convolutions and matrix products in the block: "float32"; "tf32", which GPUs since
+    Ampere compute faster, with 10 bits of mantissa (on a CPU it is float32); or "bfloat16" (autocast).
+
+    Raises InputError for another name.
+    """
+    if precision not in MEASURED_PRECISIONS:
+        raise InputError(f"unknown precision '{precision}': choose one of {', '.join(MEASURED_PRECISIONS)}")
+    operations = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    before = [operation.fp32_precision for operation in operations]
+    for operation in operations:
+        operation.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+    try:
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
+            yield
+    finally:
+        for operation, former in zip(operations, before, strict=True):
+            operation.fp32_precision = former
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -9,16 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 
+from rotvar import kernels
+
 # A std at or below this share of a unit's root mean square is rounding of float32 activations, not variance: it is 0
 ROUNDING = torch.finfo(torch.float32).eps
-
-# How many activations a CPU takes at a time: temporaries of this size stay in its caches, larger ones cost several
-# times as much. A GPU takes all at once.
-PIECE = 2**18
 
 
 @dataclass(frozen=True)
@@ -50,17 +47,6 @@ class Statistics:
         """The statistics of the same units times `factor`: both stds scale, their ratio stays."""
         return Statistics(factor * self.transformation_std, factor * self.sample_std, self.normalized_variance)
 
-    def frame(self) -> pd.DataFrame:
-        """One row a unit."""
-        return pd.DataFrame(
-            {
-                "unit": np.arange(len(self.sample_std)),
-                "transformation_std": self.transformation_std,
-                "sample_std": self.sample_std,
-                "normalized_variance": self.normalized_variance,
-            }
-        )
-
 
 class Moments:
     """n, mean and M2 over images for each rotation and unit, and the sum over images of the std over rotations."""
@@ -74,14 +60,14 @@ class Moments:
     def add(self, values: Tensor) -> None:
         """Take in the activations of some images, images x R x units."""
         values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
-        n, rotations, units = values.shape
-        width = units if values.is_cuda else max(1, PIECE // (n * rotations))
-        for start in range(0, units, width):
-            self._add(values[:, :, start : start + width], slice(start, start + width))
-        self.n += n
+        if values.is_cpu:
+            kernels.accumulate(values, self.n, self.mean, self.m2, self.std_sum)
+        else:
+            self._add(values)
+        self.n += len(values)
 
-    def _add(self, values: Tensor, units: slice) -> None:
-        """Take in the activations of a slice of the units.
+    def _add(self, values: Tensor) -> None:
+        """What `kernels.accumulate` does, by PyTorch's operations.
 
         Sums and squares are taken of differences to one of the values themselves: then the subtraction in M2 loses at
         most a factor of the number of values, however large the mean is against the deviations.
@@ -90,13 +76,22 @@ class Moments:
         from_first_image = values - values[:1]
         total = from_first_image.sum(0).double()
         m2 = from_first_image.square_().sum(0).double().addcmul_(total, total, value=-1 / n).clamp_(min=0)
-        delta = total.div_(n).add_(values[0]).sub_(self.mean[:, units])
-        self.mean[:, units].add_(delta, alpha=n / (self.n + n))
-        self.m2[:, units].add_(m2).addcmul_(delta, delta, value=self.n * n / (self.n + n))
+        delta = total.div_(n).add_(values[0]).sub_(self.mean)
         from_first_rotation = values - values[:, :1]
         total = from_first_rotation.sum(1)
-        m2 = from_first_rotation.square_().sum(1).addcmul_(total, total, value=-1 / rotations).clamp_(min=0)
-        self.std_sum[units].add_(m2.div_(rotations - 1).sqrt_().sum(0, dtype=torch.float64))
+        variance = from_first_rotation.square_().sum(1).addcmul_(total, total, value=-1 / rotations).clamp_(min=0)
+        std_sum = variance.div_(rotations - 1).sqrt_().sum(0, dtype=torch.float64)
+        # Nothing above changes the moments and nothing below needs memory: running out of it leaves them whole
+        self.mean.add_(delta, alpha=n / (self.n + n))
+        self.m2.add_(m2).addcmul_(delta, delta, value=self.n * n / (self.n + n))
+        self.std_sum.add_(std_sum)
+
+    def transpose(self, rows: int, columns: int) -> None:
+        """Reorder the units, which lie as rows x columns, to columns x rows."""
+        self.mean, self.m2, self.std_sum = (
+            tensor.unflatten(-1, (rows, columns)).transpose(-1, -2).flatten(-2).contiguous()
+            for tensor in (self.mean, self.m2, self.std_sum)
+        )
 
     def merge(self, other: "Moments") -> None:
         """Take in the moments of other images of the same units."""
@@ -112,36 +107,45 @@ class Series:
     """The statistics of one layer under one aggregation, class after class."""
 
     def __init__(self) -> None:
-        self.current: Moments | None = None  # of the class that is going by
+        self.current: Moments | None = None  # of the class that is going by, each position a unit
         self.everything: Moments | None = None  # of the classes that have gone by
+        self.by_class: dict[int, Statistics] = {}  # the measure within each of them
         self.channels = self.positions = 0
-        self.channels_last = False  # whether the channels of a position are neighbours in memory
+        self.channels_last = False  # whether the channels of a position are neighbours in memory, and in `current`
 
     def update(self, values: Tensor) -> None:
-        """Take in a batch of one class: images x R x channels x positions. Each position is a unit, until the end."""
-        if self.channels == 0:
+        """Take in a batch of one class: images x R x channels x positions."""
+        if self.current is None:
             self.channels, self.positions = values.shape[2:]
             self.channels_last = values.stride(2) < values.stride(3)
-        units = (values.transpose(2, 3) if self.channels_last else values).flatten(2)
-        if self.current is None:
-            self.current = Moments(units.shape[1], units.shape[2], units.device)
-        self.current.add(units)
+            self.current = Moments(values.shape[1], self.channels * self.positions, values.device)
+        self.current.add((values.transpose(2, 3) if self.channels_last else values).flatten(2))
 
-    def finish_class(self) -> Statistics:
-        """The measure within the class that has gone by; the next batch begins another."""
+    def finish_class(self, label: int) -> None:
+        """Close the class `label`, which has gone by; the next batch begins another."""
         assert self.current is not None
         moments, self.current = self.current, None
-        statistics = self._statistics(moments)
-        if self.everything is None:
-            self.everything = moments
-        else:
-            self.everything.merge(moments)
-        return statistics
+        if self.channels_last:
+            moments.transpose(self.positions, self.channels)
+        self.by_class[label] = self._statistics(moments)
+        self._take(moments)
+
+    def merge(self, other: "Series") -> None:
+        """Take in a series of other classes of the same layer."""
+        assert other.everything is not None
+        self._take(other.everything)
+        self.by_class |= other.by_class
 
     def finish(self) -> Statistics:
         """The measure of all images together."""
         assert self.everything is not None
         return self._statistics(self.everything)
+
+    def _take(self, moments: Moments) -> None:
+        if self.everything is None:
+            self.everything = moments
+        else:
+            self.everything.merge(moments)
 
     def _statistics(self, moments: Moments) -> Statistics:
         """The measure, after averaging both stds over the positions of each channel."""
@@ -149,13 +153,16 @@ class Series:
         transformation_std = moments.std_sum / moments.n
         sample_std = (moments.m2 / (moments.n - 1)).sqrt().mean(0)
         stds = [torch.where(std <= ROUNDING * magnitude, 0, std) for std in (transformation_std, sample_std)]
-        shape = (self.positions, self.channels) if self.channels_last else (self.channels, self.positions)
-        by_channel = [std.view(shape).mean(0 if self.channels_last else 1).cpu().numpy() for std in stds]
-        return Statistics.of(*by_channel)
+        return Statistics.of(*(std.view(self.channels, self.positions).mean(1).cpu().numpy() for std in stds))
 
 
-def mean_over_positions(values: Tensor) -> Tensor:
-    """The mean over the last axis, in float64: the mean of a linear layer's map hardly moves under rotation, by little
-    more than float32 rounding."""
-    size = len(values) if values.is_cuda else max(1, PIECE // values[0].numel())
-    return torch.cat([piece.mean(-1, dtype=torch.float64) for piece in values.split(size)])
+def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean and the maximum over the positions of maps, rows x channels x positions: rows x channels each.
+
+    The mean is taken in float64: that of a linear layer's map hardly moves under rotation, by little more than float32
+    rounding.
+    """
+    values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
+    if values.is_cpu:
+        return kernels.mean_and_max(values)
+    return values.mean(2, dtype=torch.float64), values.amax(2)

@@ -9,7 +9,9 @@ For unit u, images i = 1..N and rotations j = 1..R, with the activation a(i, j) 
 as in Quiroga et al. 2019, "Measuring (in)variances in Convolutional Networks", doi 10.1007/978-3-030-27713-0_9.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -17,19 +19,19 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
+from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
-from rotvar.moments import Series, Statistics, mean_over_positions
 from rotvar.rotation import present
+from rotvar.sweep import AGGREGATIONS, Done, Sweep, kept_series
 
-AGGREGATIONS = ("mean", "max", "sum", "spatial")
-COLUMNS = [
-    "layer", "layer_index", "kind", "unit", "stratum", "aggregation",
-    "transformation_std", "sample_std", "normalized_variance",
-]  # fmt: skip
+log = logging.getLogger("rotvar")
+
+# How many rotated images go through a network at once where memory allows. On a CPU few, so that a layer's output is
+# still in its caches when the statistics and the next layer read it; on a GPU many, so that every layer keeps it busy.
+BATCH_SIZE = {"cpu": 128, "cuda": 2048}
 
 
-@torch.inference_mode()
 def measure(
     model: nn.Module,
     images: Tensor,
@@ -43,6 +45,7 @@ def measure(
     layers: Sequence[str] = ("*",),
     channel_axes: Mapping[str, int] | None = None,
     batch_size: int | None = None,
+    precision: str = "float32",
 ) -> pd.DataFrame:
     """Measure every activation of `model` (in evaluation mode, on its own device) under the rotations.
 
@@ -52,110 +55,151 @@ def measure(
     takes the statistics at each position and then averages the two stds over the positions. layers: patterns of the
     names of the layers to measure ("layer4.*"). channel_axes: for patterns of names, the axis of a layer's channels,
     where `activations.own_channel_axis` errs. batch_size: how many rotated images go through the network at once (a
-    multiple of R is made of it).
+    multiple of R is made of it); by default as many as are fast and fit in memory, and fewer where they turn out not
+    to fit. precision: "float32", "tf32" (on GPUs, in convolutions and matrix products) or "bfloat16" (autocast).
 
     Returns a row for each layer, unit, stratum ("all", "stratified" and every class) and aggregation: layer,
     layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance.
 
     Raises InputError for fewer than two angles, a class with fewer than two images, labels that index no class, an
-    unknown aggregation, a pattern that no layer matches, and activations that are not finite.
+    unknown aggregation or precision, a pattern that no layer matches, activations that are not finite, and statistics
+    that do not fit in memory (`memory.of_state` says what they take).
+    """
+    return sweep(
+        model, images, labels, classes, angles, mean=mean, std=std, aggregations=aggregations, layers=layers,
+        channel_axes=channel_axes, batch_size=batch_size, precision=precision,
+    ).table()  # fmt: skip
+
+
+@torch.inference_mode()
+def sweep(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    angles: Tensor,
+    *,
+    part: Iterable[int] | None = None,
+    mean: Tensor | None = None,
+    std: Tensor | None = None,
+    aggregations: Iterable[str] = AGGREGATIONS,
+    layers: Sequence[str] = ("*",),
+    channel_axes: Mapping[str, int] | None = None,
+    batch_size: int | None = None,
+    precision: str = "float32",
+) -> Sweep:
+    """What `measure` makes its table of, for the classes in `part` (indices; all of them by default).
+
+    The sweeps of several parts can be merged: `one.merge(other)`, then `one.table()`, is the measure of them together.
+    Everything else as in `measure`.
     """
     aggregations = tuple(aggregations)
     _check(images, labels, classes, angles, aggregations)
+    part = range(len(classes)) if part is None else sorted(part)
     device = next(model.parameters(), images).device
-    batch_size = batch_size or (256 if device.type == "cpu" else 2048)
-    per_batch = max(1, batch_size // len(angles))
     mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
-    training = model.training
-    model.eval()
+    recorder = Recorder(model, channel_axes=channel_axes)
+    state = Sweep(classes, aggregations)
 
-    recorder = Recorder(model, layers, channel_axes)
-    measured: dict[Layer, Layerwise] = {}
-    bar = tqdm(total=len(images), unit=" images", disable=None)
-    for label in range(len(classes)):
-        chosen = images[labels == label]
-        for start in range(0, len(chosen), per_batch):
-            batch = chosen[start : start + per_batch].to(device).repeat_interleave(len(angles), 0)
-            degrees = angles.repeat(len(batch) // len(angles))
+    def run(batch: Tensor, done: Done) -> None:
+        rotated = present(batch.repeat_interleave(len(angles), 0), angles.repeat(len(batch)), mean, std)
+        recorder.run(rotated, lambda layer, output: state.update(layer, output, len(angles), done))
 
-            def record(layer: Layer, output: Tensor) -> None:
-                measured.setdefault(layer, Layerwise(aggregations)).update(output.unflatten(0, (-1, len(angles))))
-
-            recorder.run(present(batch, degrees, mean, std), record)
-            bar.update(len(batch) // len(angles))
-        for layerwise in measured.values():
-            layerwise.finish_class()
-    bar.close()
-    model.train(training)
-    for pattern in [*layers, *(channel_axes or {})]:
-        if not any(matches(layer.name, [pattern]) for layer in measured):
-            names = ", ".join(layer.name for layer in measured) or "others"
-            raise InputError(f"no layer matches '{pattern}': the layers are {names}")
-    blocks = [
-        block.assign(layer=layer.name, layer_index=index, kind=layer.kind)
-        for index, (layer, layerwise) in enumerate(measured.items())
-        for block in layerwise.frames(layer.name, classes)
-    ]
-    return pd.concat(blocks, ignore_index=True)[COLUMNS]
-
-
-class Layerwise:
-    """The statistics of one layer: a series for each aggregation that does not follow from another."""
-
-    def __init__(self, aggregations: Sequence[str]) -> None:
-        self.aggregations = aggregations
-        self.series: dict[str, Series] = {}
-        self.by_class: dict[str, list[Statistics]] = {}
-        self.positions = 1
-
-    def update(self, values: Tensor) -> None:
-        """Take in a layer's output for some images of one class: images x R x channels [x positions...]."""
-        values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
-        self.positions = values.shape[3]
-        for name, reduced in self._reduced(values):
-            self.series.setdefault(name, Series()).update(reduced)
-
-    def _reduced(self, values: Tensor) -> Iterable[tuple[str, Tensor]]:
-        """Each series that is kept of images x R x channels x positions. Without positions all aggregations are one."""
-        if self.positions == 1:
-            yield "unit", values
-            return
-        if {"mean", "sum"} & set(self.aggregations):  # the sum is the mean times the number of positions
-            yield "mean", mean_over_positions(values.flatten(0, 1)).view(*values.shape[:3], 1)
-        if "max" in self.aggregations:
-            yield "max", values.amax(3, keepdim=True)
-        if "spatial" in self.aggregations:
-            yield "spatial", values
-
-    def finish_class(self) -> None:
-        """Close the class whose images have gone by."""
-        for name, series in self.series.items():
-            self.by_class.setdefault(name, []).append(series.finish_class())
-
-    def frames(self, name: str, classes: Sequence[str]) -> Iterable[pd.DataFrame]:
-        """A table for each aggregation and stratum. Raises InputError where a unit of layer `name` is not finite."""
-        finished = {source: series.finish() for source, series in self.series.items()}
-        for statistics in finished.values():
-            broken = np.flatnonzero(~np.isfinite(statistics.sample_std + statistics.transformation_std))
-            if len(broken):
-                raise InputError(
-                    f"layer {name}, unit {broken[0]}: its activations are NaN or infinite for some image: "
-                    "check the images and the network's weights"
-                )
-        for aggregation in self.aggregations:
-            source = "unit" if "unit" in finished else "mean" if aggregation == "sum" else aggregation
-            by_class = self.by_class[source]
-            strata = {"all": finished[source], "stratified": Statistics.average(by_class)}
-            strata |= dict(zip(classes, by_class, strict=True))
-            for stratum, statistics in strata.items():
-                scaled = statistics.scaled(self.positions if aggregation == "sum" else 1)
-                yield scaled.frame().assign(stratum=stratum, aggregation=aggregation)
+    with evaluating(model), devices.computing(device, precision):
+        first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std)
+        outputs = _probe(recorder, first, layers, channel_axes)
+        recorder.layers = layers  # the probe has shown all of them
+        per_batch = _images_per_batch(outputs, aggregations, len(angles), device, batch_size)
+        with tqdm(total=int(torch.isin(labels, torch.tensor(part)).sum()), unit=" images", disable=None) as bar:
+            for label in part:
+                waiting = images[labels == label].to(device)
+                while len(waiting):
+                    batch, waiting = waiting[:per_batch], waiting[per_batch:]
+                    at_once = _run_in_parts(run, batch, set())
+                    per_batch = at_once if at_once < len(batch) else per_batch
+                    bar.update(len(batch))
+                state.finish_class(label)
+    return state
 
 
 def global_value(normalized_variance: Iterable[float]) -> float:
     """The mean of all finite values: one number for a network."""
     values = np.asarray(normalized_variance)
     return float(values[np.isfinite(values)].mean())
+
+
+@contextmanager
+def evaluating(model: nn.Module) -> Iterator[None]:
+    """Put a network in evaluation mode for the block, and then back."""
+    training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(training)
+
+
+def _probe(
+    recorder: Recorder, images: Tensor, layers: Sequence[str], channel_axes: Mapping[str, int] | None
+) -> dict[Layer, Tensor]:
+    """The output of each layer that will be measured, for two images; empty tensors, of which the shape matters."""
+    outputs: dict[Layer, Tensor] = {}
+    recorder.run(images, lambda layer, output: outputs.update({layer: output.to("meta")}))
+    for pattern in [*layers, *(channel_axes or {})]:
+        if not any(matches(layer.name, [pattern]) for layer in outputs):
+            names = ", ".join(layer.name for layer in outputs)
+            raise InputError(f"no layer matches '{pattern}': the layers are {names}")
+    return {layer: output for layer, output in outputs.items() if matches(layer.name, layers)}
+
+
+def _images_per_batch(
+    outputs: Mapping[Layer, Tensor],
+    aggregations: Sequence[str],
+    rotations: int,
+    device: torch.device,
+    batch_size: int | None,
+) -> int:
+    """How many images, each at all rotations, go through the network at once. Raises InputError where the state of the
+    sweep and a single image do not fit in the free memory."""
+    units = 0
+    for output in outputs.values():
+        channels, positions = output.shape[1], output[0, 0].numel()
+        kept = kept_series(positions, aggregations)
+        units += sum(channels * (positions if series == "spatial" else 1) for series in kept)
+    largest = max(output[0].numel() for output in outputs.values())
+    state, image = memory.of_state(units, rotations), rotations * memory.of_image(largest)
+    free = memory.free(device)
+    if state + image > free:
+        raise InputError(
+            f"the statistics of {units:,} units at {rotations} angles take {state / 1e9:.1f} GB and one image "
+            f"{image / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on the {device.type}: leave out the aggregation "
+            "'spatial', use fewer angles, or measure fewer layers at a time"
+        )
+    batch_size = batch_size or BATCH_SIZE[device.type]
+    return max(1, min(batch_size // rotations, (free - state) // image))
+
+
+def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done) -> int:
+    """Run a batch, in halves where memory runs out; returns how many images went through at once.
+
+    What the statistics have taken in before memory ran out stands in `done`, and the halves leave it out.
+    """
+    try:
+        run(batch, done)
+        return len(batch)
+    except (RuntimeError, MemoryError) as error:
+        if not memory.exhausted(error):
+            raise
+        if len(batch) == 1:
+            raise InputError(
+                f"memory ran out with a single image at all rotations ({str(error).splitlines()[0]}): use fewer angles "
+                "or layers, or a device with more memory"
+            ) from error
+    # Here, and not in the except block, whose traceback keeps the failed batch in memory
+    log.info("memory ran out with %d images at a time: going on with half of them", len(batch))
+    if batch.is_cuda:
+        torch.cuda.empty_cache()
+    return min([_run_in_parts(run, half, set(done)) for half in batch.tensor_split(2)])
 
 
 def _check(images: Tensor, labels: Tensor, classes: Sequence[str], angles: Tensor, aggregations: Sequence[str]) -> None:

@@ -1,0 +1,155 @@
+"""The two passes of a CPU over a layer's activations, compiled: each reads every activation once.
+
+The same in PyTorch (`moments`, for GPUs) reads them five times or more, which on a CPU takes longer than many a
+convolution. Compiling takes about a second for each floating-point type; the result is kept on disk.
+"""
+
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import torch
+from numba import njit
+from torch import Tensor
+
+# Units that are taken at a time, so that their running sums for a few rotations stay in the first cache
+BLOCK = 1024
+# Positions that are added side by side where they are neighbours in memory
+LANES = 32
+# Below this number of activations a second thread costs more than it helps
+WORTH_A_THREAD = 2**18
+
+
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Compile a function at its first call, without Python's lock; keep the result where a folder can be written."""
+    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+    try:
+        return njit(cache=True, **options)(function)
+    except RuntimeError:  # neither this file's folder nor the user's cache can be written
+        return njit(**options)(function)
+
+
+def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor) -> None:
+    """Take the activations of some images, images x R x units, into the moments of `n` earlier ones, in place."""
+    arrays = [tensor.numpy() for tensor in (values.contiguous(), mean, m2, std_sum)]
+    side_by_side(_accumulate, values.shape[2], values.numel(), arrays[0], n, *arrays[1:])
+
+
+def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (float64) and the maximum over the positions of maps, rows x channels x positions: rows x channels.
+
+    A maximum is NaN or infinite where any of its values is.
+    """
+    rows, channels, _ = values.shape
+    mean = torch.empty(rows, channels, dtype=torch.float64)
+    top = torch.empty(rows, channels, dtype=values.dtype)
+    if values.stride(1) < values.stride(2):  # channels last
+        maps, kernel = values.transpose(1, 2).contiguous(), _reduce_channels_last
+    else:
+        maps, kernel = values.contiguous(), _reduce_channels_first
+    side_by_side(kernel, rows, values.numel(), maps.numpy(), mean.numpy(), top.numpy())
+    return mean, top
+
+
+def side_by_side(kernel: Callable[..., None], length: int, activations: int, *arguments: Any) -> None:
+    """Call `kernel(start, stop, *arguments)` for parts of range(length), one for each of PyTorch's threads."""
+    threads = min(torch.get_num_threads(), max(1, activations // WORTH_A_THREAD))
+    if threads == 1:
+        kernel(0, length, *arguments)
+        return
+    edges = [length * part // threads for part in range(threads + 1)]
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(lambda start, stop: kernel(start, stop, *arguments), edges[:-1], edges[1:]))
+
+
+@compiled
+def _add_differences(row, base, reference, s, q, total, square):  # type: ignore[no-untyped-def]
+    """Add the differences of one image and rotation to `base` (the image's first rotation) to the sums s and q, and
+    those to `reference` (the first image at this rotation) to the sums total and square."""
+    for k in range(len(row)):
+        across_rotations = row[k] - base[k]
+        across_images = row[k] - reference[k]
+        s[k] += across_rotations
+        q[k] += across_rotations * across_rotations
+        total[k] += across_images
+        square[k] += across_images * across_images
+
+
+@compiled
+def _accumulate(start, stop, values, before, mean, m2, std_sum):  # type: ignore[no-untyped-def]
+    """`Moments.add` for the units from `start` to `stop`; `before`: the images that are in the moments already.
+
+    Sums and squares are taken of differences to one of the values themselves: then the subtractions lose at most a
+    factor of the number of values, however large the mean is against the deviations.
+    """
+    n, rotations, _ = values.shape
+    zero, one = values.dtype.type(0), values.dtype.type(1)
+    per_rotation, per_degree = one / values.dtype.type(rotations), one / values.dtype.type(rotations - 1)
+    per_image, share, weight = 1 / n, n / (before + n), before * n / (before + n)
+    s, q = np.empty(BLOCK, values.dtype), np.empty(BLOCK, values.dtype)
+    total, square = np.empty((rotations, BLOCK), values.dtype), np.empty((rotations, BLOCK), values.dtype)
+    for u in range(start, stop, BLOCK):
+        end = min(u + BLOCK, stop)
+        width = end - u
+        total[:] = zero
+        square[:] = zero
+        for i in range(n):
+            s[:] = zero
+            q[:] = zero
+            for j in range(rotations):
+                _add_differences(
+                    values[i, j, u:end], values[i, 0, u:end], values[0, j, u:end],
+                    s[:width], q[:width], total[j, :width], square[j, :width],
+                )  # fmt: skip
+            stds = std_sum[u:end]
+            for k in range(width):
+                stds[k] += math.sqrt(max(q[k] - s[k] * s[k] * per_rotation, zero) * per_degree)
+        for j in range(rotations):
+            reference, mean_j, m2_j = values[0, j, u:end], mean[j, u:end], m2[j, u:end]
+            for k in range(width):
+                t = np.float64(total[j, k])
+                delta = t * per_image + reference[k] - mean_j[k]
+                mean_j[k] += delta * share
+                m2_j[k] += max(square[j, k] - t * t * per_image, 0.0) + delta * delta * weight
+
+
+@compiled
+def _add_and_compare(row, total, top):  # type: ignore[no-untyped-def]
+    """Add a row of values to the running sums and keep the larger of each and the running maximum."""
+    for k in range(len(row)):
+        total[k] += row[k]
+        top[k] = row[k] if row[k] > top[k] else top[k]
+
+
+@compiled
+def _reduce_channels_last(start, stop, maps, mean, top):  # type: ignore[no-untyped-def]
+    """Maps as rows x positions x channels, for the rows from `start` to `stop`."""
+    _, positions, channels = maps.shape
+    total, largest = np.empty(channels), np.empty(channels, maps.dtype)
+    for row in range(start, stop):
+        total[:] = 0
+        largest[:] = -np.inf
+        for position in range(positions):
+            _add_and_compare(maps[row, position], total, largest)
+        for c in range(channels):
+            mean[row, c] = total[c] / positions
+            top[row, c] = largest[c] if math.isfinite(total[c]) else total[c]
+
+
+@compiled
+def _reduce_channels_first(start, stop, maps, mean, top):  # type: ignore[no-untyped-def]
+    """Maps as rows x channels x positions, for the rows from `start` to `stop`."""
+    _, channels, positions = maps.shape
+    totals, largest = np.empty(LANES), np.empty(LANES, maps.dtype)
+    for row in range(start, stop):
+        for c in range(channels):
+            totals[:] = 0
+            largest[:] = -np.inf
+            for position in range(0, positions, LANES):
+                end = min(position + LANES, positions)
+                _add_and_compare(maps[row, c, position:end], totals[: end - position], largest[: end - position])
+            total = totals.sum()
+            mean[row, c] = total / positions
+            top[row, c] = largest.max() if math.isfinite(total) else total

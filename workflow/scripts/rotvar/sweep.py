@@ -1,0 +1,200 @@
+"""The state of a sweep over the images: what has been seen of every layer, merged, saved and turned into a table."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from rotvar.activations import Layer
+from rotvar.errors import InputError
+from rotvar.files import atomic
+from rotvar.moments import Moments, Series, Statistics, mean_and_max
+
+AGGREGATIONS = ("mean", "max", "sum", "spatial")
+MEASURES = ("transformation_std", "sample_std", "normalized_variance")
+COLUMNS = ["layer", "layer_index", "kind", "unit", "stratum", "aggregation", *MEASURES]
+
+Done = set[tuple[Layer, str]]  # the series that have taken in a batch
+
+
+class Layerwise:
+    """What has been seen of one layer: a series for each aggregation that does not follow from another."""
+
+    def __init__(self, positions: int) -> None:
+        self.positions = positions
+        self.series: dict[str, Series] = {}
+
+    def of(self, aggregation: str) -> Series:
+        """The series that an aggregation follows from."""
+        return self.series[kept_series(self.positions, [aggregation])[0]]
+
+
+class Sweep:
+    """Every layer's statistics, class after class. It grows with layers, rotations and classes, never with images."""
+
+    def __init__(self, classes: Iterable[str], aggregations: Iterable[str]) -> None:
+        self.classes = tuple(classes)
+        self.aggregations = tuple(aggregations)
+        self.layers: dict[Layer, Layerwise] = {}  # in execution order
+
+    @property
+    def images(self) -> int:
+        """How many images of the finished classes have been seen."""
+        return next((series.everything.n for series in self._series() if series.everything), 0)
+
+    def update(self, layer: Layer, output: Tensor, rotations: int, done: Done) -> None:
+        """Take in a layer's output for some images of one class: (images * R) x channels [x positions...].
+
+        Leaves out the series in `done`, which have taken in these images already, and adds the others to it.
+        """
+        values = output.unflatten(0, (-1, rotations))
+        values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
+        layerwise = self.layers.setdefault(layer, Layerwise(values.shape[3]))
+        waiting = [name for name in kept_series(layerwise.positions, self.aggregations) if (layer, name) not in done]
+        for name, each in reduced(values, waiting):
+            layerwise.series.setdefault(name, Series()).update(each)
+            done.add((layer, name))
+
+    def finish_class(self, label: int) -> None:
+        """Close the class whose images have gone by."""
+        for series in self._series():
+            series.finish_class(label)
+
+    @torch.inference_mode()
+    def merge(self, other: "Sweep") -> None:
+        """Take in a sweep of other classes. Raises InputError unless it went through the same network, just so."""
+        if self._plan() != other._plan():
+            raise InputError("the parts of a measurement are of different networks or settings: measure them again")
+        for mine, theirs in zip(self._series(), other._series(), strict=True):
+            for label in mine.by_class.keys() & theirs.by_class.keys():
+                raise InputError(f"class '{self.classes[label]}' is in two parts of a measurement: merge each once")
+            mine.merge(theirs)
+
+    def table(self) -> pd.DataFrame:
+        """A row for each layer, aggregation, stratum and unit, with the columns COLUMNS.
+
+        Raises InputError where a unit is not finite, and where a class has not been measured.
+        """
+        strata = np.array(["all", "stratified", *self.classes], dtype=object)
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
+        for index, (layer, layerwise) in enumerate(self.layers.items()):
+            for aggregation in self.aggregations:
+                measured = self._measured(layer, layerwise, aggregation)
+                channels = measured.shape[2]
+                rows = len(strata) * channels
+                columns["layer"].append(np.full(rows, layer.name, dtype=object))
+                columns["layer_index"].append(np.full(rows, index))
+                columns["kind"].append(np.full(rows, layer.kind, dtype=object))
+                columns["unit"].append(np.tile(np.arange(channels), len(strata)))
+                columns["stratum"].append(np.repeat(strata, channels))
+                columns["aggregation"].append(np.full(rows, aggregation, dtype=object))
+                for name, values in zip(MEASURES, measured, strict=True):
+                    columns[name].append(values.ravel())
+        return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
+
+    def save(self, path: str | Path, facts: dict[str, Any]) -> None:
+        """Write the state as safetensors, for `load`, with `facts` (JSON values) about where it comes from; atomic."""
+        tensors: dict[str, Tensor] = {}
+        layers = []
+        for layer, layerwise in self.layers.items():
+            series = {}
+            for source, one in layerwise.series.items():
+                moments, key = one.everything, f"{layer.name}/{source}"
+                assert moments is not None
+                tensors |= {f"{key}/{name}": getattr(moments, name).cpu() for name in ("mean", "m2", "std_sum")}
+                by_class = [[getattr(each, name) for name in MEASURES] for each in one.by_class.values()]
+                tensors[f"{key}/by_class"] = torch.tensor(np.array(by_class))
+                series[source] = {
+                    "n": moments.n, "channels": one.channels, "positions": one.positions, "labels": [*one.by_class],
+                }  # fmt: skip
+            layers.append({"name": layer.name, "kind": layer.kind, "positions": layerwise.positions, "series": series})
+        description = {"classes": self.classes, "aggregations": self.aggregations, "layers": layers, "facts": facts}
+        with atomic(path) as part:
+            # One key: safetensors writes several in random order
+            save_file(tensors, part, metadata={"sweep": json.dumps(description)})
+
+    @staticmethod
+    def load(path: str | Path) -> tuple["Sweep", dict[str, Any]]:
+        """Read what `save` wrote: the state and the facts. Raises InputError where the file is damaged."""
+        try:
+            with safe_open(path, framework="pt") as file:
+                description = json.loads((file.metadata() or {})["sweep"])
+                sweep = Sweep(description["classes"], description["aggregations"])
+                for layer in description["layers"]:
+                    layerwise = sweep.layers[Layer(layer["name"], layer["kind"])] = Layerwise(layer["positions"])
+                    for source, facts in layer["series"].items():
+                        key = f"{layer['name']}/{source}"
+                        layerwise.series[source] = _series(
+                            facts, *(file.get_tensor(f"{key}/{name}") for name in ("mean", "m2", "std_sum", "by_class"))
+                        )
+        except (OSError, SafetensorError, KeyError, ValueError) as error:
+            remedy = "delete it and run the workflow again"
+            raise InputError(f"{path} is not a part of a measurement ({error}): {remedy}") from error
+        return sweep, description["facts"]
+
+    def _measured(self, layer: Layer, layerwise: Layerwise, aggregation: str) -> np.ndarray:
+        """MEASURES x strata x channels."""
+        series = layerwise.of(aggregation)
+        everything = series.finish()
+        broken = np.flatnonzero(~np.isfinite(everything.sample_std + everything.transformation_std))
+        if len(broken):
+            raise InputError(
+                f"layer {layer.name}, unit {broken[0]}: its activations are NaN or infinite for some image: "
+                "check the images and the network's weights"
+            )
+        for label, name in enumerate(self.classes):
+            if label not in series.by_class:
+                raise InputError(f"class '{name}' has not been measured: merge the part of the measurement it is in")
+        by_class = [series.by_class[label] for label in range(len(self.classes))]
+        # The sum is the mean times the number of positions: both stds scale, their ratio stays
+        factor = layerwise.positions if aggregation == "sum" else 1
+        strata = [one.scaled(factor) for one in (everything, Statistics.average(by_class), *by_class)]
+        return np.array([[getattr(one, name) for one in strata] for name in MEASURES])
+
+    def _series(self) -> Iterator[Series]:
+        return (series for layerwise in self.layers.values() for series in layerwise.series.values())
+
+    def _plan(self) -> list[object]:
+        """What two parts of one measurement have in common."""
+        layers = [(layer, each.positions, *each.series) for layer, each in self.layers.items()]
+        units = [(one.everything.mean.shape, one.channels) for one in self._series() if one.everything]
+        return [self.classes, self.aggregations, layers, units]
+
+
+def kept_series(positions: int, aggregations: Sequence[str]) -> list[str]:
+    """The series that are kept of a layer. Without positions all aggregations are one; the sum is the mean times the
+    number of positions."""
+    if positions == 1:
+        return ["unit"]
+    sources = {"mean": "mean", "sum": "mean", "max": "max", "spatial": "spatial"}
+    return list(dict.fromkeys(sources[aggregation] for aggregation in aggregations))
+
+
+def reduced(values: Tensor, kept: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+    """The values of each series of images x R x channels x positions, with one position for all but "spatial"."""
+    if {"mean", "max"} & set(kept):
+        means_and_maxima = mean_and_max(values.flatten(0, 1))
+        for name, each in zip(("mean", "max"), means_and_maxima, strict=True):
+            if name in kept:
+                yield name, each.view(*values.shape[:3], 1)
+    for name in {"unit", "spatial"} & set(kept):
+        yield name, values
+
+
+def _series(facts: dict[str, Any], mean: Tensor, m2: Tensor, std_sum: Tensor, by_class: Tensor) -> Series:
+    series = Series()
+    series.channels, series.positions = facts["channels"], facts["positions"]
+    series.everything = Moments(mean.shape[0], mean.shape[1], mean.device)
+    series.everything.n = facts["n"]
+    series.everything.mean, series.everything.m2, series.everything.std_sum = mean, m2, std_sum
+    series.by_class = {
+        label: Statistics(*measures) for label, measures in zip(facts["labels"], by_class.numpy(), strict=True)
+    }
+    return series
