@@ -1,5 +1,7 @@
 """Rotation is torchvision's, image by image, and exact at quarter turns."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -53,6 +55,47 @@ def test_quarter_turns_are_bit_exact(size):
     degrees = torch.arange(-4, 5) * 90.0
     for image, turned, k in zip(images, rotate(images, degrees), range(-4, 5), strict=True):
         assert torch.equal(turned, torch.rot90(image, k, dims=(-2, -1)))
+
+
+def test_half_turns_of_a_rectangle_are_bit_exact():
+    images = noise(3, 2, 9, 14)
+    turned = rotate(images, torch.tensor([-180.0, 180.0, 540.0]))
+    assert torch.equal(turned, torch.rot90(images, 2, dims=(-2, -1)))
+
+
+# Trigonometry, without torchvision
+
+
+def test_a_bright_point_goes_where_trigonometry_says():
+    """12 pixels to the right of the centre, by each angle of the default grid and a few more.
+
+    The peer library tmeasures (1.2.11) fails this: it multiplies its parameter, a fraction of a turn, by 180 and takes
+    the product for radians, so that a quarter turn becomes 45 radians, which is 58 degrees, and an even grid of angles
+    an uneven one.
+    """
+    degrees = torch.cat([angles(16), torch.tensor([-101.3, -0.25, 1, 10, 45, 58.3, 350])])
+    image = torch.zeros(1, 33, 33)
+    image[0, 16, 16 + 12] = 1
+    light = rotate(image.expand(len(degrees), 1, 33, 33), degrees)[:, 0].double()
+    light /= light.sum((1, 2), keepdim=True)
+    steps = torch.arange(-16, 17, dtype=torch.float64)
+    right, up = (light.sum(1) * steps).sum(1), -(light.sum(2) * steps).sum(1)  # its centre of gravity
+    radians = degrees * torch.pi / 180
+    torch.testing.assert_close(right, 12 * radians.cos(), atol=0.1, rtol=0)
+    torch.testing.assert_close(up, 12 * radians.sin(), atol=0.1, rtol=0)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.floats(-720, 720))
+def test_a_ramp_rises_in_the_direction_it_is_turned_to(degrees):
+    """Interpolation is exact on a ramp: what rose by 1 a pixel to the right rises by cos to the right and sin up."""
+    right = torch.arange(-8.0, 9).expand(17, 17)
+    up = -right.T
+    turned = rotate(right.expand(1, 1, 17, 17), torch.tensor([degrees], dtype=torch.float64))[0, 0]
+    radians = math.radians(degrees)
+    whole = right**2 + up**2 < 8**2  # what nothing from outside comes into
+    expected = math.cos(radians) * right + math.sin(radians) * up
+    torch.testing.assert_close(turned[whole], expected[whole], atol=1e-5, rtol=0)
 
 
 def test_positive_angles_turn_counter_clockwise():
