@@ -16,8 +16,8 @@ from torch import Tensor
 
 # Units that are taken at a time, so that their running sums for a few rotations stay in the first cache
 BLOCK = 1024
-# Positions that are added side by side where they are neighbours in memory
-LANES = 32
+# Values that are added and compared side by side
+LANES = 128
 # Below this number of activations a second thread costs more than it helps
 WORTH_A_THREAD = 2**18
 
@@ -46,10 +46,11 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
     mean = torch.empty(rows, channels, dtype=torch.float64)
     top = torch.empty(rows, channels, dtype=values.dtype)
     if values.stride(1) < values.stride(2):  # channels last
-        maps, kernel = values.transpose(1, 2).contiguous(), _reduce_channels_last
-    else:
-        maps, kernel = values.contiguous(), _reduce_channels_first
-    side_by_side(kernel, rows, values.numel(), maps.numpy(), mean.numpy(), top.numpy())
+        maps, side = values.transpose(1, 2).reshape(rows, -1), channels
+    else:  # the positions of a channel are a row of their own
+        maps, side = values.reshape(rows * channels, -1), 1
+    arrays = maps.contiguous().numpy(), side, mean.view(-1, side).numpy(), top.view(-1, side).numpy()
+    side_by_side(_reduce, len(maps), values.numel(), *arrays)
     return mean, top
 
 
@@ -124,32 +125,21 @@ def _add_and_compare(row, total, top):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _reduce_channels_last(start, stop, maps, mean, top):  # type: ignore[no-untyped-def]
-    """Maps as rows x positions x channels, for the rows from `start` to `stop`."""
-    _, positions, channels = maps.shape
-    total, largest = np.empty(channels), np.empty(channels, maps.dtype)
+def _reduce(start, stop, maps, channels, mean, top):  # type: ignore[no-untyped-def]
+    """Maps as rows x (positions * channels), for the rows from `start` to `stop`; mean and top: rows x channels."""
+    length = maps.shape[1]
+    lanes = channels * max(1, LANES // channels)  # as many as hold whole positions
+    total, largest = np.empty(lanes), np.empty(lanes, maps.dtype)
     for row in range(start, stop):
         total[:] = 0
         largest[:] = -np.inf
-        for position in range(positions):
-            _add_and_compare(maps[row, position], total, largest)
+        for begin in range(0, length, lanes):
+            end = min(begin + lanes, length)
+            _add_and_compare(maps[row, begin:end], total[: end - begin], largest[: end - begin])
         for c in range(channels):
-            mean[row, c] = total[c] / positions
-            top[row, c] = largest[c] if math.isfinite(total[c]) else total[c]
-
-
-@compiled
-def _reduce_channels_first(start, stop, maps, mean, top):  # type: ignore[no-untyped-def]
-    """Maps as rows x channels x positions, for the rows from `start` to `stop`."""
-    _, channels, positions = maps.shape
-    totals, largest = np.empty(LANES), np.empty(LANES, maps.dtype)
-    for row in range(start, stop):
-        for c in range(channels):
-            totals[:] = 0
-            largest[:] = -np.inf
-            for position in range(0, positions, LANES):
-                end = min(position + LANES, positions)
-                _add_and_compare(maps[row, c, position:end], totals[: end - position], largest[: end - position])
-            total = totals.sum()
-            mean[row, c] = total / positions
-            top[row, c] = largest.max() if math.isfinite(total) else total
+            channel_total, channel_top = 0.0, largest[c]
+            for lane in range(c, lanes, channels):
+                channel_total += total[lane]
+                channel_top = largest[lane] if largest[lane] > channel_top else channel_top
+            mean[row, c] = channel_total * channels / length
+            top[row, c] = channel_top if math.isfinite(channel_total) else channel_total
