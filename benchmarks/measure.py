@@ -13,7 +13,6 @@ import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -30,13 +29,12 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 from torch import Tensor, nn  # noqa: E402
 
-from rotvar import models, packed, provenance, rotation, variance  # noqa: E402
+from rotvar import devices, models, packed, provenance, rotation, variance  # noqa: E402
 from rotvar.activations import Layer, Recorder  # noqa: E402
 from rotvar.catalogue import DATASETS  # noqa: E402
 from rotvar.errors import InputError  # noqa: E402
 
 PARTS = ("ratios", "first", "tmeasures", "precision", "memory")
-PRECISIONS = ("float32", "tf32", "bfloat16")
 POOLED = ("mean", "max", "sum")
 EVERYTHING = (*POOLED, "spatial")
 # What a ratio should be: at most for the first two, at least for tmeasures
@@ -77,6 +75,10 @@ class Subject:
         return int(torch.bincount(self.labels).max()) * len(self.angles)
 
 
+# As in the workflow's jobs (workflow/rules/common.smk): the C library keeps freed memory
+MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
+
+
 # --- The sides --------------------------------------------------------------------------------------------------------
 
 
@@ -99,7 +101,7 @@ def sweep(subject: Subject, aggregations: Sequence[str], batch_size: int | None,
 @torch.inference_mode()
 def bare(subject: Subject, batch_size: int, precision: str) -> None:
     """The other side: the same images, rotated in the same way, through the same network; nothing is recorded."""
-    with arithmetic(subject.device, precision):
+    with devices.computing(subject.device, precision):
         for batch in presented(subject, batch_size):
             subject.model(batch)
 
@@ -111,19 +113,6 @@ def presented(subject: Subject, batch_size: int) -> Iterator[Tensor]:
     for images in subject.images.split(max(1, batch_size // rotations)):
         batch = images.to(subject.device).repeat_interleave(rotations, 0)
         yield rotation.present(batch, subject.angles.repeat(len(images)), mean, std)
-
-
-@contextmanager
-def arithmetic(device: torch.device, precision: str) -> Iterator[None]:
-    """What a network computes in, where `measure` is not there to see to it."""
-    matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
-    before = matmul.allow_tf32, cudnn.allow_tf32
-    matmul.allow_tf32 = cudnn.allow_tf32 = precision == "tf32"
-    try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            yield
-    finally:
-        matmul.allow_tf32, cudnn.allow_tf32 = before
 
 
 def with_tmeasures(subject: Subject, batch_size: int, rotated: Tensor) -> Any:
@@ -156,7 +145,7 @@ def with_tmeasures(subject: Subject, batch_size: int, rotated: Tensor) -> Any:
         data_device="cpu",  # its DataLoader pins memory, which fails for tensors that are on the GPU already
     )
     measure = tm.pytorch.NormalizedVarianceInvariance(tm.pytorch.AverageFeatureMaps())
-    with warnings.catch_warnings(), arithmetic(subject.device, "float32"):
+    with warnings.catch_warnings(), devices.computing(subject.device, "float32"):
         warnings.filterwarnings("ignore", message=".*pin_memory.*")
         return measure.eval(rotated, turns, Activations(), choices)
 
@@ -318,7 +307,7 @@ def precision(whole: Subject, options: argparse.Namespace) -> dict[str, Any]:
     reference = float64_layer_means(subject)
     found: dict[str, Any] = {"images": len(subject.images), "layers": len(reference["spatial"])}
     float32 = pd.Series(dtype=float)
-    for name in PRECISIONS:
+    for name in devices.MEASURED_PRECISIONS:
         try:
             table = sweep(subject, EVERYTHING, None, name)
         except InputError as error:
@@ -591,7 +580,7 @@ def markdown(record: dict[str, Any]) -> str:
         for case, taken in found.get("first", {}).items():
             later = min(taken["later_seconds"])
             firsts.append([network, case.replace("_", " "), taken["images"], taken["first_seconds"], later])
-        for name in PRECISIONS:
+        for name in devices.MEASURED_PRECISIONS:
             error = found.get("precision", {}).get(name, {})
             if isinstance(error, str):
                 blocks.append(f"{network}, {name}: {error}")
@@ -661,7 +650,8 @@ def parser() -> argparse.ArgumentParser:
     add("seconds", "fewer images where one bare run, or one of tmeasures, takes longer", 10.0, type=float)
     add("angles", "rotations of each image", 16, type=int)
     add("repeats", "runs of each side; the median counts", 5, type=int)
-    add("precision", "of both sides of `ratios`, of `first` and of `memory`", "float32", choices=PRECISIONS)
+    precisions = devices.MEASURED_PRECISIONS
+    add("precision", "of both sides of `ratios`, of `first` and of `memory`", "float32", choices=precisions)
     add("batch-sizes", f"to try, in rotated images; None: {BATCH_SIZES}", type=int, nargs="+")
     add("tmeasures-batch-sizes", f"to try; None: {TMEASURES_BATCH_SIZES}", type=int, nargs="+")
     add("tmeasures-images", "at most so many images against tmeasures", 200, type=int)
@@ -716,4 +706,6 @@ def main() -> None:
 
 
 if __name__ == "__main__":
+    if not os.environ.keys() >= MALLOC.keys():  # they count from the start of a process
+        os.execve(sys.executable, [sys.executable, *sys.argv], MALLOC | os.environ)
     main()

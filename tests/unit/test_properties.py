@@ -284,7 +284,7 @@ def test_one_activation_that_is_not_finite_is_an_error_that_names_layer_and_unit
 ):
     layers = dict(healthy=noise(0, 6, 3, 4, 2, 2), sick=noise(1, 6, 3, 4, 2, 2))
     layers["sick"][place] = value
-    with pytest.raises(InputError, match=f"layer sick, unit {place[2]}: its activations are NaN or infinite"):
+    with pytest.raises(InputError, match=f"layer sick, unit {place[2]}: its activations are NaN, infinite"):
         measured(layers, torch.arange(6) % 2, device=device, batch_size=batch_size, aggregations=[aggregation])
 
 

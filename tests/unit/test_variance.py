@@ -150,7 +150,7 @@ def test_the_model_is_measured_in_evaluation_mode_and_left_as_it_was():
         (dict(labels=torch.tensor([0, 1])), "images are"),
         (dict(angles=torch.tensor([0.0])), "needs at least 2"),
         (dict(aggregations=["median"]), "unknown aggregation 'median'"),
-        (dict(images=torch.full((4, 1, 2, 2), torch.nan)), "layer relu, unit 0: its activations are NaN or infinite"),
+        (dict(images=torch.full((4, 1, 2, 2), torch.nan)), "layer relu, unit 0: its activations are NaN, infinite"),
     ],
 )
 def test_bad_input_is_one_sentence(change, sentence):

@@ -152,7 +152,9 @@ class Series:
         magnitude = (moments.mean.square() + moments.m2 / moments.n).mean(0).sqrt()  # a unit's root mean square
         transformation_std = moments.std_sum / moments.n
         sample_std = (moments.m2 / (moments.n - 1)).sqrt().mean(0)
-        stds = [torch.where(std <= ROUNDING * magnitude, 0, std) for std in (transformation_std, sample_std)]
+        # Where squares overflow, the std must stay infinite to be noticed
+        tolerance = torch.where(magnitude.isfinite(), ROUNDING * magnitude, 0)
+        stds = [torch.where(std <= tolerance, 0, std) for std in (transformation_std, sample_std)]
         return Statistics.of(*(std.view(self.channels, self.positions).mean(1).cpu().numpy() for std in stds))
 
 
@@ -165,4 +167,5 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
     values = values.float() if values.dtype in (torch.float16, torch.bfloat16) else values
     if values.is_cpu:
         return kernels.mean_and_max(values)
-    return values.mean(2, dtype=torch.float64), values.amax(2)
+    mean, top = values.mean(2, dtype=torch.float64), values.amax(2)
+    return mean, torch.where(mean.isfinite(), top, mean.to(top.dtype))  # a maximum alone would hide -inf
