@@ -146,8 +146,8 @@ class Sweep:
         broken = np.flatnonzero(~np.isfinite(everything.sample_std + everything.transformation_std))
         if len(broken):
             raise InputError(
-                f"layer {layer.name}, unit {broken[0]}: its activations are NaN, infinite or beyond 1e18 for some image: "
-                "check the images and the network's weights"
+                f"layer {layer.name}, unit {broken[0]}: its activations are NaN, infinite or beyond 1e18 for some "
+                "image: check the images and the network's weights"
             )
         for label, name in enumerate(self.classes):
             if label not in series.by_class:
