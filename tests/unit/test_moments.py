@@ -83,12 +83,13 @@ def test_moments_are_kept_in_float64_and_their_size_does_not_grow_with_the_image
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
-def test_the_compiled_kernel_does_what_pytorchs_operations_do(dtype, threads, monkeypatch):
-    """More units than one block holds, images that come in two batches, threads that share the units."""
+@pytest.mark.parametrize("rotations", [2, 3])
+def test_the_compiled_kernel_does_what_pytorchs_operations_do(rotations, dtype, threads, monkeypatch):
+    """More units than one block holds, batches of 4 and 3 images, threads that share the units."""
     monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    values = (noise(7, 3, 2 * kernels.BLOCK + 5) + 2).to(dtype)
-    compiled, operations = Moments(3, values.shape[2], values.device), Moments(3, values.shape[2], values.device)
+    values = (noise(7, rotations, 2 * kernels.BLOCK + 5) + 2).to(dtype)
+    compiled, operations = (Moments(rotations, values.shape[2], values.device) for _ in range(2))
     for batch in values.split(4):
         compiled.add(batch)
         operations._add(batch)

@@ -17,7 +17,7 @@ from torch import Tensor
 # Units that are taken at a time, so that their running sums for a few rotations stay in the first cache
 BLOCK = 1024
 # Values that are added and compared side by side
-LANES = 128
+LANES = 256
 # Below this number of activations a second thread costs more than it helps
 WORTH_A_THREAD = 2**18
 
@@ -66,7 +66,7 @@ def side_by_side(kernel: Callable[..., None], length: int, activations: int, *ar
 
 
 @compiled
-def _add_differences(row, base, reference, s, q, total, square):  # type: ignore[no-untyped-def]
+def _add_one(row, base, reference, s, q, total, square):  # type: ignore[no-untyped-def]
     """Add the differences of one image and rotation to `base` (the image's first rotation) to the sums s and q, and
     those to `reference` (the first image at this rotation) to the sums total and square."""
     for k in range(len(row)):
@@ -76,6 +76,30 @@ def _add_differences(row, base, reference, s, q, total, square):  # type: ignore
         q[k] += across_rotations * across_rotations
         total[k] += across_images
         square[k] += across_images * across_images
+
+
+@compiled
+def _add_four(  # type: ignore[no-untyped-def]
+    a, b, c, d, base, other_base, reference, other_reference,
+    s, q, other_s, other_q, total, square, other_total, other_square,
+):  # fmt: skip
+    """`_add_one` for two images at two rotations at once, which loads and stores the sums half as often.
+
+    a and b are rotations of one image, c and d of the other; a and c are at one rotation, b and d at the other.
+    """
+    for k in range(len(a)):
+        a_turned, b_turned = a[k] - base[k], b[k] - base[k]
+        s[k] += a_turned + b_turned
+        q[k] += a_turned * a_turned + b_turned * b_turned
+        c_turned, d_turned = c[k] - other_base[k], d[k] - other_base[k]
+        other_s[k] += c_turned + d_turned
+        other_q[k] += c_turned * c_turned + d_turned * d_turned
+        a_changed, c_changed = a[k] - reference[k], c[k] - reference[k]
+        total[k] += a_changed + c_changed
+        square[k] += a_changed * a_changed + c_changed * c_changed
+        b_changed, d_changed = b[k] - other_reference[k], d[k] - other_reference[k]
+        other_total[k] += b_changed + d_changed
+        other_square[k] += b_changed * b_changed + d_changed * d_changed
 
 
 @compiled
@@ -89,24 +113,37 @@ def _accumulate(start, stop, values, before, mean, m2, std_sum):  # type: ignore
     zero, one = values.dtype.type(0), values.dtype.type(1)
     per_rotation, per_degree = one / values.dtype.type(rotations), one / values.dtype.type(rotations - 1)
     per_image, share, weight = 1 / n, n / (before + n), before * n / (before + n)
-    s, q = np.empty(BLOCK, values.dtype), np.empty(BLOCK, values.dtype)
+    s, q = np.empty((2, BLOCK), values.dtype), np.empty((2, BLOCK), values.dtype)
     total, square = np.empty((rotations, BLOCK), values.dtype), np.empty((rotations, BLOCK), values.dtype)
     for u in range(start, stop, BLOCK):
         end = min(u + BLOCK, stop)
         width = end - u
         total[:] = zero
         square[:] = zero
-        for i in range(n):
+        for i in range(0, n, 2):
+            images = min(2, n - i)
             s[:] = zero
             q[:] = zero
-            for j in range(rotations):
-                _add_differences(
-                    values[i, j, u:end], values[i, 0, u:end], values[0, j, u:end],
-                    s[:width], q[:width], total[j, :width], square[j, :width],
-                )  # fmt: skip
+            for j in range(0, rotations, 2):
+                if images == 2 and j + 1 < rotations:
+                    _add_four(
+                        values[i, j, u:end], values[i, j + 1, u:end],
+                        values[i + 1, j, u:end], values[i + 1, j + 1, u:end],
+                        values[i, 0, u:end], values[i + 1, 0, u:end], values[0, j, u:end], values[0, j + 1, u:end],
+                        s[0, :width], q[0, :width], s[1, :width], q[1, :width],
+                        total[j, :width], square[j, :width], total[j + 1, :width], square[j + 1, :width],
+                    )  # fmt: skip
+                    continue
+                for h in range(images):  # the last of an odd number of images, or of rotations
+                    for m in range(j, min(j + 2, rotations)):
+                        _add_one(
+                            values[i + h, m, u:end], values[i + h, 0, u:end], values[0, m, u:end],
+                            s[h, :width], q[h, :width], total[m, :width], square[m, :width],
+                        )  # fmt: skip
             stds = std_sum[u:end]
-            for k in range(width):
-                stds[k] += math.sqrt(max(q[k] - s[k] * s[k] * per_rotation, zero) * per_degree)
+            for h in range(images):
+                for k in range(width):
+                    stds[k] += math.sqrt(max(q[h, k] - s[h, k] * s[h, k] * per_rotation, zero) * per_degree)
         for j in range(rotations):
             reference, mean_j, m2_j = values[0, j, u:end], mean[j, u:end], m2[j, u:end]
             for k in range(width):
@@ -128,7 +165,7 @@ def _add_and_compare(row, total, top):  # type: ignore[no-untyped-def]
 def _reduce(start, stop, maps, channels, mean, top):  # type: ignore[no-untyped-def]
     """Maps as rows x (positions * channels), for the rows from `start` to `stop`; mean and top: rows x channels."""
     length = maps.shape[1]
-    lanes = channels * max(1, LANES // channels)  # as many as hold whole positions
+    lanes = channels * max(1, min(LANES, length) // channels)  # as many as hold whole positions
     total, largest = np.empty(lanes), np.empty(lanes, maps.dtype)
     for row in range(start, stop):
         total[:] = 0
