@@ -1,7 +1,7 @@
 """The two passes of a CPU over a layer's activations, compiled: each reads every activation once.
 
 The same in PyTorch (`moments`, for GPUs) reads them five times or more, which on a CPU takes longer than many a
-convolution. Compiling takes about a second for each floating-point type; the result is kept on disk.
+convolution. Compiling takes some seconds, once a machine: the result is kept on disk.
 """
 
 import math
