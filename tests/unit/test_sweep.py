@@ -9,8 +9,9 @@ from torch import nn
 
 from rotvar import models, variance
 from rotvar.errors import InputError
+from rotvar.results import MEASURES
 from rotvar.rotation import angles
-from rotvar.sweep import MEASURES, Sweep
+from rotvar.sweep import Sweep
 
 CLASSES = ("a", "b", "c", "d", "e")
 LABELS = torch.arange(17) % 5

@@ -16,9 +16,9 @@ from rotvar.activations import Layer
 from rotvar.errors import InputError
 from rotvar.files import atomic
 from rotvar.moments import Moments, Series, Statistics, mean_and_max
+from rotvar.results import MEASURES
 
 AGGREGATIONS = ("mean", "max", "sum", "spatial")
-MEASURES = ("transformation_std", "sample_std", "normalized_variance")
 COLUMNS = ["layer", "layer_index", "kind", "unit", "stratum", "aggregation", *MEASURES]
 
 Done = set[tuple[Layer, str]]  # the series that have taken in a batch
