@@ -143,7 +143,7 @@ def announce(workflow):
     """Say what the run will make, where it computes and, without a GPU, for about how long."""
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
     networks = [job for job in jobs if images_seen(job)]
-    counts = Counter(job.rule.name.split("_")[0] for job in jobs)
+    counts = Counter(job.rule.name.split("_")[0] for job in jobs if job.rule.name != "measure_shard")
     logger.info(
         f"To be made in {config['results']}: data sets {counts['download']}, trained networks {counts['train']}, "
         f"measurements {counts['measure']}, sets of figures {counts['plot']}, tables {counts['tabulate']}."
