@@ -7,11 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import evaluation, models, training
+from rotvar import evaluation, models, trainer, training
 from rotvar.errors import InputError
 from rotvar.packed import Dataset, normalization
 from rotvar.rotation import random_angles
-from rotvar.training import one_cycle
+from rotvar.trainer import one_cycle
 
 
 def bright_and_dark(n: int = 32, seed: int = 0) -> Dataset:
@@ -122,13 +122,13 @@ def test_the_state_of_the_global_generator_does_not_matter():
     [(16, 8, [8, 8]), (17, 8, [6, 6, 5]), (9, 8, [5, 4]), (5, 8, [5]), (22, 8, [8, 7, 7])],
 )
 def test_batches_are_as_equal_as_can_be(n, batch_size, sizes, monkeypatch):
-    seen = Seen(training, monkeypatch)
+    seen = Seen(trainer, monkeypatch)
     train(network(), numbered(n), batch_size=batch_size, epochs=1)
     assert [len(batch) for batch in seen.pixels] == sizes
 
 
 def test_every_epoch_shows_every_image_once_in_a_new_order(monkeypatch):
-    seen = Seen(training, monkeypatch)
+    seen = Seen(trainer, monkeypatch)
     train(network(), numbered(21), epochs=3)
     shown = [pixel for batch in seen.pixels for pixel in batch]
     epochs = [shown[:21], shown[21:42], shown[42:]]
@@ -157,7 +157,7 @@ def test_batch_normalization_moves_in_every_epoch_and_ends_where_its_last_batch_
 
 
 def test_each_image_is_turned_by_a_new_angle_in_every_epoch(monkeypatch):
-    seen = Seen(training, monkeypatch)
+    seen = Seen(trainer, monkeypatch)
     train(network(), bright_and_dark(200), batch_size=50, epochs=3, rotation=180)
     degrees = torch.cat(seen.degrees)
     assert len(degrees) == 600 and len(degrees.unique()) == 600
@@ -165,14 +165,14 @@ def test_each_image_is_turned_by_a_new_angle_in_every_epoch(monkeypatch):
 
 
 def test_the_range_of_rotation_is_a_choice(monkeypatch):
-    seen = Seen(training, monkeypatch)
+    seen = Seen(trainer, monkeypatch)
     train(network(), bright_and_dark(200), batch_size=50, epochs=1, rotation=45)
     degrees = torch.cat(seen.degrees)
     assert -45 <= degrees.min() < -42 and 42 < degrees.max() < 45
 
 
 def test_without_rotation_no_image_is_turned(monkeypatch):
-    seen, tested = Seen(training, monkeypatch), Seen(evaluation, monkeypatch)
+    seen, tested = Seen(trainer, monkeypatch), Seen(evaluation, monkeypatch)
     train(network(), bright_and_dark())
     assert seen.degrees == [None] * 8 and tested.degrees == [None] * 2
 
@@ -187,7 +187,7 @@ def test_the_test_set_is_turned_by_the_same_angles_every_epoch(monkeypatch):
 
 def test_both_splits_are_normalized_with_the_training_set(monkeypatch):
     given = []
-    for module in (training, evaluation):
+    for module in (trainer, evaluation):
         present = module.present
 
         def spy(images, degrees, mean, std, present=present):
@@ -275,7 +275,7 @@ def test_the_learning_rate_rises_linearly_and_falls_with_a_cosine(progress, warm
 def test_narrow_strided_1x1_convolutions_are_not_trained_channels_last_on_a_cpu(name, width, device, expected):
     """There oneDNN writes beyond its memory: a resnet of width 4 aborted with AVX2."""
     model = models.build(name, 1, 8, 2, width=width)
-    assert training.memory_format(model, torch.device(device)) == expected
+    assert trainer.memory_format(model, torch.device(device)) == expected
 
 
 @pytest.mark.parametrize("width", [4, 16])
@@ -299,11 +299,12 @@ def test_maps_lie_in_memory_as_chosen(width):
 def test_a_loss_that_is_no_number_names_the_epoch(broken):
     model = network()
     model.fc.bias.data.fill_(broken)
-    with pytest.raises(InputError, match=r"^the loss became nan in epoch 1: lower learning_rate \(0\.002\)$"):
+    sentence = r"^the loss became nan in epoch 1, step 1, at a learning rate of \S+: lower learning_rate \(0\.002\)$"
+    with pytest.raises(InputError, match=sentence):
         train(model, bright_and_dark())
 
 
 def test_a_network_that_breaks_in_the_last_step_is_not_passed_on():
     """The training loss of the epoch was taken before that step; the test loss shows it."""
-    with pytest.raises(InputError, match=r"^the loss became (nan|inf) in epoch 1: lower learning_rate"):
+    with pytest.raises(InputError, match=r"^the loss became (nan|inf) in epoch 1, step 1, "):
         train(network("simple_conv"), bright_and_dark(8), epochs=1, learning_rate=1e30, warmup=0.0)

@@ -72,7 +72,7 @@ def test_the_studies_of_the_repository_are_good() -> None:
         (
             {"training": {"default": {"epoch": 3}}},
             "training.default has no key 'epoch' (did you mean 'epochs'?): its keys are epochs, batch_size, "
-            "learning_rate, warmup, weight_decay, precision.",
+            "learning_rate, warmup, weight_decay, flips_and_crops, precision, deterministic.",
         ),
         (
             {"training": {"mnist/simple_con": {"epochs": 3}}},
@@ -87,6 +87,10 @@ def test_the_studies_of_the_repository_are_good() -> None:
         (
             {"training": {"default": {"learning_rate": 0}}},
             "training.default.learning_rate is 0: it must be more than 0.",
+        ),
+        (
+            {"training": {"default": {"flips_and_crops": "often"}}},
+            "training.default.flips_and_crops is 'often': it must be true or false.",
         ),
         ({"training": {"default": {"warmup": 1}}}, "training.default.warmup is 1: it must be less than 1."),
         ({"seeds": [0, 1, 0]}, "seeds lists 0 twice: each entry may stand there once."),

@@ -1,11 +1,14 @@
 """Train one network; write its weights and the history of its training."""
 
 import time
+from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from rotvar import devices, models, packed, provenance, results, training
+from rotvar.checkpoint import Checkpoint
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -19,23 +22,31 @@ def train_model(
     recipe: dict[str, Any],
     rotation: float,
     seed: int,
+    code: Iterable[str],
     *,
     weights: str,
     history: str,
 ) -> None:
-    """Train the network `name` on the packed data set `dataset`; write `weights` and `history`."""
+    """Train the network `name` on the packed data set `dataset`; write `weights` and `history`.
+
+    Until both are there, a checkpoint stands beside them; other data or other `code` (files) do not go on from it.
+    """
     began = time.perf_counter()
     train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
     device = devices.pick()
     shape = {"channels": train.images.shape[1], "image_size": train.images.shape[2], "classes": len(train.classes)}
+    configuration = {"architecture": architecture, "recipe": recipe, "rotation": rotation}
+    definition = configuration | {"name": name, "seed": seed}
+    checkpoint = Checkpoint(Path(weights).parent, definition, [dataset, *code])
     torch.manual_seed(seed)
     model = models.build(name, **shape, **architecture).to(device)
-    table = training.train(model, train, test, rotation=rotation, seed=seed, **recipe)
+    table = training.train(model, train, test, rotation=rotation, seed=seed, checkpoint=checkpoint, **recipe)
     mean, std = packed.normalization(train.images)
     facts = provenance.record(
         began,
         devices.describe(device),
-        configuration={"architecture": architecture, "recipe": recipe, "rotation": rotation},
+        configuration=configuration,
+        resumed=table.attrs["resumed"],
         seed=seed,
         train_images=len(train),
         test_images=len(test),
@@ -43,6 +54,7 @@ def train_model(
     description = {"name": name, **shape, "options": architecture, "mean": mean, "std": std}
     models.save(model, weights, description | facts)
     results.write(table, history, facts)
+    checkpoint.remove()
 
 
 if __name__ == "__main__":
@@ -55,6 +67,7 @@ if __name__ == "__main__":
             snakemake.params.recipe,
             snakemake.params.rotation,
             int(snakemake.wildcards.seed),
+            snakemake.input.code,
             weights=snakemake.output.weights,
             history=snakemake.output.history,
         )

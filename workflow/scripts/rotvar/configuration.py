@@ -10,6 +10,7 @@ from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped
 
 TYPES = {
     "array": "a list",
+    "boolean": "true or false",
     "integer": "a whole number",
     "null": "null",
     "number": "a number",

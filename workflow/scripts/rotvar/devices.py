@@ -1,6 +1,7 @@
 """Which device computes."""
 
 import logging
+import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -49,6 +50,25 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
     finally:
         for operation, former in zip(operations, before, strict=True):
             operation.fp32_precision = former
+
+
+@contextmanager
+def reproducible(device: torch.device, deterministic: bool) -> Iterator[None]:
+    """Whether a GPU computes the same bits in every run in the block, by slower algorithms, or as fast as it can, by
+    whichever it finds fastest. A CPU with one number of threads always computes the same bits.
+    """
+    if device.type != "cuda":
+        yield
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # what cuBLAS needs for it, before it is first used
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    torch.use_deterministic_algorithms(deterministic)
+    torch.backends.cudnn.benchmark = not deterministic
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:

@@ -1,5 +1,7 @@
 """How well a network classifies: on the test set as it is, at every angle, and randomly rotated."""
 
+from collections.abc import Callable
+
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -32,15 +34,24 @@ def accuracy(
 
 @torch.inference_mode()
 def classify(
-    model: nn.Module, dataset: Dataset, degrees: Tensor | None, mean: Tensor, std: Tensor
+    model: nn.Module,
+    dataset: Dataset,
+    degrees: Tensor | None,
+    mean: Tensor,
+    std: Tensor,
+    before_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
-    """The loss (float, N) and the correctness (bool, N) of each image, rotated by its own angle; on the CPU."""
+    """The loss (float, N) and the correctness (bool, N) of each image, rotated by its own angle; on the CPU.
+
+    `before_batch` is called before each batch, and may raise.
+    """
     device = next(model.parameters()).device
     mean, std = mean.to(device), std.to(device)
     training = model.training
     model.eval()
     losses, corrects = [], []
     for start in range(0, len(dataset), BATCH):
+        before_batch()
         batch = slice(start, start + BATCH)
         images = dataset.images[batch].to(device)
         labels = dataset.labels[batch].to(device)

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from rotvar.errors import InputError
+from rotvar.interruption import Interrupted
 
 logger = logging.getLogger("rotvar")
 
@@ -15,8 +16,9 @@ logger = logging.getLogger("rotvar")
 def job(log: str | Path) -> Iterator[None]:
     """Write what the library logs, and Python's warnings, to the file `log` while the block runs.
 
-    An InputError becomes one line in the log and on stderr, and exit status 1; any other exception leaves its
-    traceback in the log and goes on.
+    An InputError becomes one line in the log and on stderr, and exit status 1. So does Interrupted, with the exit
+    status that a shell gives to the signal (143 for SIGTERM): the job failed, and may be tried again. Any other
+    exception leaves its traceback in the log and goes on.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, mode="w", encoding="utf-8")
@@ -33,6 +35,10 @@ def job(log: str | Path) -> Iterator[None]:
         logger.error("Error: %s", error)
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
+    except Interrupted as interrupted:
+        logger.info("%s", interrupted)
+        print(interrupted, file=sys.stderr)
+        sys.exit(128 + interrupted.signal)
     except BaseException:
         logger.exception("The job failed.")
         raise

@@ -1,21 +1,32 @@
-"""Training of one network on the images as they are or, each by its own random angle, rotated."""
+"""Training of one network on the images as they are or, each by its own random angle, rotated.
+
+A training that is interrupted goes on from its checkpoint, and ends with the bits it would have ended with.
+"""
 
 import logging
 import math
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any
 
 import pandas as pd
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
-from rotvar import devices
-from rotvar.errors import InputError
+from rotvar import devices, interruption
+from rotvar.checkpoint import Checkpoint
 from rotvar.evaluation import classify
-from rotvar.packed import Dataset, normalization
-from rotvar.rotation import present, random_angles
+from rotvar.interruption import Interrupted, Request
+from rotvar.packed import Dataset
+from rotvar.rotation import random_angles
+from rotvar.trainer import Trainer
 
 log = logging.getLogger("rotvar")
+
+CHECKPOINT_SECONDS = 600.0  # an epoch that takes longer is saved on the way
+LOOK_EVERY = 50  # steps between two looks at the losses: each look waits for the GPU
 
 
 def train(
@@ -25,95 +36,113 @@ def train(
     *,
     rotation: float = 0,
     epochs: int = 10,
-    batch_size: int = 128,
-    learning_rate: float = 0.002,
-    warmup: float = 0.2,
-    weight_decay: float = 0.05,
-    precision: str = "auto",
+    deterministic: bool = False,
     seed: int = 0,
+    checkpoint: Checkpoint | None = None,
+    checkpoint_seconds: float = CHECKPOINT_SECONDS,
+    **recipe: Any,
 ) -> pd.DataFrame:
     """Train `model`, on its own device, in place; return its history.
 
     rotation: each training image is rotated anew in every epoch by an angle uniform in [-rotation, rotation) degrees.
+    recipe: batch_size (128), learning_rate (0.002), warmup (0.2), weight_decay (0.05), flips_and_crops (False, as
+    `augmentation` does them, before the rotation), precision ("auto", as `devices.autocast` takes it).
     The schedule is one cycle: the learning rate rises linearly for the share `warmup` of the steps and falls with a
-    cosine to 0. AdamW decouples the weight decay. precision: as `devices.autocast` takes it.
+    cosine to 0. AdamW decouples the weight decay.
 
-    The history has two rows an epoch, split "train" and "test" (the test set augmented as the training set is, by
-    the same angles every epoch): epoch, split, loss, accuracy, learning_rate (of the epoch's last step), seconds
-    (what the epoch took, its test included).
+    checkpoint: where the state is kept, after every epoch and at least every `checkpoint_seconds`; a training that
+    finds one goes on from it. On one CPU, with one number of threads, interruptions then change no bit of the result;
+    on a GPU they change none if `deterministic`, which takes slower algorithms there. SIGTERM and SIGINT make it save
+    and raise Interrupted after the step or the test batch that is being computed. Remove the checkpoint when its
+    results are kept.
 
-    Raises InputError where the loss stops being a number.
+    The history has two rows an epoch, split "train" and "test" (the test set rotated as the training set is, by the
+    same angles every epoch): epoch, split, loss, accuracy, learning_rate (of the epoch's last step), seconds (what the
+    epoch took, its test included). `.attrs["resumed"]` lists the [epoch, step] that it went on from, if it did.
+
+    Raises InputError where the loss stops being a number (the checkpoint is then of an earlier step), and where memory
+    does not hold a batch.
     """
-    device = next(model.parameters()).device
-    generator = torch.Generator().manual_seed(seed)
-    mean, std = (torch.tensor(values, device=device) for values in normalization(train.images))
-    test_degrees = random_angles(len(test), rotation, torch.Generator().manual_seed(seed)) if rotation else None
-    images, labels = train.images.to(device), train.labels.to(device)
-    layout = memory_format(model, device)
-    model.to(memory_format=layout)  # type: ignore[call-overload]
-
-    batches = math.ceil(len(train) / batch_size)
-    steps = epochs * batches
-    optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: one_cycle(step / steps, warmup))
-    autocast = devices.autocast(device, precision)
-
-    history = []
-    bar = tqdm(total=epochs * len(train), unit=" images", unit_scale=True, disable=None)
-    for epoch in range(1, epochs + 1):
-        began = time.perf_counter()
-        model.train()
-        loss_sum, correct = torch.zeros(2, device=device)
-        # Batches as equal as can be, so that the last one is not a single image (batch normalization needs two)
-        for index in torch.randperm(len(train), generator=generator).tensor_split(batches):
-            degrees = random_angles(len(index), rotation, generator) if rotation else None
-            index = index.to(device, non_blocking=True)
-            batch = present(images[index], degrees, mean, std).contiguous(memory_format=layout)
-            with autocast:
-                output = model(batch).float()
-            loss = nn.functional.nll_loss(output, labels[index])
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            rate = schedule.get_last_lr()[0]
-            schedule.step()
-            loss_sum += loss.detach() * len(index)
-            correct += (output.argmax(1) == labels[index]).sum()
-            bar.update(len(index))
-        measured = {"train": (loss_sum.item() / len(train), correct.item() / len(train))}
-        losses, corrects = classify(model, test, test_degrees, mean, std)
-        measured["test"] = (losses.mean().item(), corrects.float().mean().item())
-        for value, _ in measured.values():  # the last step of an epoch shows on the test set alone
-            if not math.isfinite(value):
-                raise InputError(f"the loss became {value} in epoch {epoch}: lower learning_rate ({learning_rate:g})")
-        seconds = time.perf_counter() - began
-        history += [(epoch, split, *values, rate, seconds) for split, values in measured.items()]
-        log.info(
-            "epoch %d of %d: loss %.4f, accuracy %.4f on the training set; %.4f and %.4f on the test set; %.1f s",
-            epoch, epochs, *measured["train"], *measured["test"], seconds,
-        )  # fmt: skip
-    bar.close()
-    return pd.DataFrame(history, columns=["epoch", "split", "loss", "accuracy", "learning_rate", "seconds"])
+    with (
+        devices.reproducible(next(model.parameters()).device, deterministic),
+        interruption.noticed() if checkpoint else nullcontext(Request()) as request,
+    ):
+        trainer = Trainer(model, train, rotation=rotation, epochs=epochs, seed=seed, **recipe)
+        return _train(trainer, test, seed, checkpoint, checkpoint_seconds, request)
 
 
-def one_cycle(progress: float, warmup: float) -> float:
-    """The learning rate as a share of its peak, at `progress` (0 to 1) through the training."""
-    if progress < warmup:
-        return (progress + 1e-3) / (warmup + 1e-3)  # not 0 at the first step, which would be a step for nothing
-    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+def _train(
+    trainer: Trainer,
+    test: Dataset,
+    seed: int,
+    checkpoint: Checkpoint | None,
+    checkpoint_seconds: float,
+    request: Request,
+) -> pd.DataFrame:
+    degrees = None
+    if trainer.rotation:
+        degrees = random_angles(len(test), trainer.rotation, torch.Generator().manual_seed(seed))
+    history: list[tuple[Any, ...]] = []
+    resumed: list[list[int]] = []
+    began = saved = time.perf_counter()
+    if checkpoint and (state := checkpoint.load()):
+        trainer.restore(state)
+        history, resumed = state["history"], [*state["resumed"], [trainer.epoch, trainer.step]]
+        began -= state["seconds"]
+        log.info("going on from %s: epoch %d, step %d", checkpoint.path, trainer.epoch, trainer.step)
+
+    def save() -> None:
+        nonlocal saved
+        if checkpoint:
+            trainer.look()
+            seconds = time.perf_counter() - began
+            checkpoint.save(trainer.state() | {"history": history, "resumed": resumed, "seconds": seconds})
+            saved = time.perf_counter()
+
+    def stop_if_asked() -> None:
+        if request:
+            place = f"epoch {trainer.epoch}, step {trainer.step}"
+            raise Interrupted(
+                f"asked to stop after {place}: run again, the training goes on from there", request.signal
+            )
+
+    size = len(trainer.images)
+    seen = (trainer.epoch - 1) * size + trainer.step * size // trainer.steps
+    with tqdm(initial=seen, total=trainer.epochs * size, unit=" images", unit_scale=True, disable=None) as bar:
+        while True:
+            while trainer.step < trainer.steps:
+                bar.update(trainer.train_batch())
+                if trainer.step % LOOK_EVERY == 0:
+                    trainer.look()
+                asked = bool(request)  # now: what comes while the state is written is noticed after the next step
+                if trainer.step == trainer.steps or asked or time.perf_counter() - saved > checkpoint_seconds:
+                    save()
+                if asked:
+                    stop_if_asked()
+            trainer.look()
+            measured = {"train": trainer.measured(), "test": _tested(trainer, test, degrees, stop_if_asked)}
+            now = time.perf_counter()
+            seconds, began = now - began, now
+            rate = trainer.rate(trainer.steps - 1)
+            history += [(trainer.epoch, split, *values, rate, seconds) for split, values in measured.items()]
+            log.info(
+                "epoch %d of %d: loss %.4f, accuracy %.4f on the training set; %.4f and %.4f on the test set; %.1f s",
+                trainer.epoch, trainer.epochs, *measured["train"], *measured["test"], seconds,
+            )  # fmt: skip
+            if trainer.epoch == trainer.epochs:
+                break
+            trainer.begin_epoch()
+    table = pd.DataFrame(history, columns=["epoch", "split", "loss", "accuracy", "learning_rate", "seconds"])
+    table.attrs["resumed"] = resumed
+    return table
 
 
-def memory_format(model: nn.Module, device: torch.device) -> torch.memory_format:
-    """How the maps lie in memory in training: channels last, which is faster, except where that is not safe.
-
-    On a CPU the gradient of a strided 1x1 convolution of fewer inputs than a vector register holds (8 with AVX2, 16
-    with AVX-512) writes beyond its memory if its maps are channels last: https://github.com/uxlfoundation/oneDNN/issues/6035
-    """
-    unsafe = device.type == "cpu" and any(
-        isinstance(module, nn.Conv2d)
-        and module.kernel_size == (1, 1)
-        and module.stride != (1, 1)
-        and module.in_channels // module.groups < 16
-        for module in model.modules()
-    )
-    return torch.contiguous_format if unsafe else torch.channels_last
+def _tested(
+    trainer: Trainer, test: Dataset, degrees: Tensor | None, before_batch: Callable[[], None]
+) -> tuple[float, float]:
+    """The mean loss and the accuracy of the test set, after an epoch."""
+    losses, corrects = classify(trainer.model, test, degrees, trainer.mean, trainer.std, before_batch)
+    loss = losses.mean().item()
+    if not math.isfinite(loss):  # what the last step of an epoch broke shows here alone
+        trainer.fail(loss, trainer.steps - 1)
+    return loss, corrects.float().mean().item()

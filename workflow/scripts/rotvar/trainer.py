@@ -1,0 +1,163 @@
+"""A network in training: one step after the other, and everything that going on from any of them needs."""
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rotvar import devices, memory
+from rotvar.augmentation import flip_and_crop
+from rotvar.errors import InputError
+from rotvar.packed import Dataset, normalization
+from rotvar.rotation import present, random_angles
+
+
+class Trainer:
+    """A network in training: its data, optimizer and random numbers, and how far it has come."""
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: Dataset,
+        *,
+        rotation: float = 0,
+        flips_and_crops: bool = False,
+        epochs: int = 10,
+        batch_size: int = 128,
+        learning_rate: float = 0.002,
+        warmup: float = 0.2,
+        weight_decay: float = 0.05,
+        precision: str = "auto",
+        seed: int = 0,
+    ) -> None:
+        """As for `train`. The images go to the network's device as uint8 and stay there."""
+        self.model, self.device = model, next(model.parameters()).device
+        self.rotation, self.flips_and_crops = rotation, flips_and_crops
+        self.epochs, self.batch_size = epochs, batch_size
+        self.learning_rate, self.warmup = learning_rate, warmup
+        self.mean, self.std = (torch.tensor(values, device=self.device) for values in normalization(data.images))
+        self.images, self.labels = data.images.to(self.device), data.labels.to(self.device)
+        self.layout = memory_format(model, self.device)
+        model.to(memory_format=self.layout)  # type: ignore[call-overload]
+        self.optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+        self.autocast = devices.autocast(self.device, precision)
+        self.generator = torch.Generator().manual_seed(seed)
+        self.steps = math.ceil(len(data) / batch_size)  # of an epoch
+        self.epoch = 0
+        self.begin_epoch()
+
+    def begin_epoch(self) -> None:
+        """Put the images in a new order."""
+        self.epoch += 1
+        self.step = 0  # of the epoch, the last that is done
+        self.order = torch.randperm(len(self.images), generator=self.generator)
+        self.losses = torch.zeros(self.steps, device=self.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    def train_batch(self) -> int:
+        """Take the next step of the epoch; return the number of its images.
+
+        Raises InputError where the device's memory does not hold the batch.
+        """
+        # Batches as equal as can be, so that the last one is not a single image (batch normalization needs two)
+        index = self.order.tensor_split(self.steps)[self.step]
+        degrees = random_angles(len(index), self.rotation, self.generator) if self.rotation else None
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.rate(self.step)
+        self.model.train()
+        try:
+            self._descend(index.to(self.device, non_blocking=True), degrees)
+        except Exception as error:
+            if not memory.exhausted(error):
+                raise
+            remedy = f"set batch_size to {len(index) // 2} for it under training"
+            raise InputError(f"{self.device} has too little memory for a batch of {len(index)}: {remedy}") from error
+        self.step += 1
+        return len(index)
+
+    def _descend(self, index: Tensor, degrees: Tensor | None) -> None:
+        images = flip_and_crop(self.images[index], self.generator) if self.flips_and_crops else self.images[index]
+        batch = present(images, degrees, self.mean, self.std).contiguous(memory_format=self.layout)
+        with self.autocast:
+            output = self.model(batch).float()
+        loss = nn.functional.nll_loss(output, self.labels[index])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        self.losses[self.step] = loss.detach()
+        self.correct += (output.argmax(1) == self.labels[index]).sum()
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step of this epoch."""
+        done = (self.epoch - 1) * self.steps + step
+        return self.learning_rate * one_cycle(done / (self.epochs * self.steps), self.warmup)
+
+    def look(self) -> None:
+        """Raise InputError if the loss of a step of this epoch was no number, or if the weights are none now."""
+        for step, loss in enumerate(self.losses[: self.step].tolist()):
+            if not math.isfinite(loss):
+                self.fail(loss, step)
+        if not all(weights.isfinite().all() for weights in self.model.parameters()):
+            self.fail(math.nan, self.step - 1)
+
+    def fail(self, loss: float, step: int) -> None:
+        """Raise the InputError for a loss that is no number."""
+        raise InputError(
+            f"the loss became {loss} in epoch {self.epoch}, step {step + 1}, at a learning rate of "
+            f"{self.rate(step):.3g}: lower learning_rate ({self.learning_rate:g})"
+        )
+
+    def measured(self) -> tuple[float, float]:
+        """The mean loss and the accuracy of the epoch's images, each when it was trained on."""
+        sizes = torch.tensor([len(index) for index in self.order.tensor_split(self.steps)], dtype=torch.float64)
+        return (self.losses.double().cpu() @ sizes).item() / len(self.order), self.correct.item() / len(self.order)
+
+    def state(self) -> dict[str, Any]:
+        """Everything that going on needs: weights, optimizer, random numbers and the place in the data."""
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "generator": self.generator.get_state(),
+            "random": torch.get_rng_state(),  # for networks that draw, as dropout does
+            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "epoch": self.epoch,
+            "step": self.step,
+            "order": self.order,
+            "losses": self.losses,
+            "correct": self.correct,
+        }
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go back to where `state` was taken."""
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.generator.set_state(state["generator"])
+        torch.set_rng_state(state["random"])
+        if state["random_cuda"] is not None:
+            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        self.epoch, self.step, self.order = state["epoch"], state["step"], state["order"]
+        self.losses, self.correct = state["losses"].to(self.device), state["correct"].to(self.device)
+
+
+def one_cycle(progress: float, warmup: float) -> float:
+    """The learning rate as a share of its peak, at `progress` (0 to 1) through the training."""
+    if progress < warmup:
+        return (progress + 1e-3) / (warmup + 1e-3)  # not 0 at the first step, which would be a step for nothing
+    return 0.5 * (1 + math.cos(math.pi * (progress - warmup) / (1 - warmup)))
+
+
+def memory_format(model: nn.Module, device: torch.device) -> torch.memory_format:
+    """How the maps lie in memory in training: channels last, which is faster, except where that is not safe.
+
+    On a CPU the gradient of a strided 1x1 convolution of fewer inputs than a vector register holds (8 with AVX2, 16
+    with AVX-512) writes beyond its memory if its maps are channels last: https://github.com/uxlfoundation/oneDNN/issues/6035
+    """
+    unsafe = device.type == "cpu" and any(
+        isinstance(module, nn.Conv2d)
+        and module.kernel_size == (1, 1)
+        and module.stride != (1, 1)
+        and module.in_channels // module.groups < 16
+        for module in model.modules()
+    )
+    return torch.contiguous_format if unsafe else torch.channels_last
