@@ -1,6 +1,7 @@
 """A GPU where there is one, and bfloat16 where it is native."""
 
 import logging
+import os
 
 import pytest
 import torch
@@ -62,3 +63,20 @@ def test_a_gpu_computes_in_bfloat16_where_that_is_not_emulated(native, monkeypat
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: native or including_emulation)
     monkeypatch.setattr(torch, "autocast", lambda *given, enabled: (*given, enabled))
     assert devices.autocast(torch.device("cuda"), "auto") == ("cuda", torch.bfloat16, native)
+
+
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_a_gpu_computes_the_same_bits_every_time_where_that_is_asked(deterministic, monkeypatch):
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", False)
+    with devices.reproducible(torch.device("cuda"), deterministic):
+        assert torch.are_deterministic_algorithms_enabled() == deterministic
+        assert torch.backends.cudnn.benchmark != deterministic  # which of several algorithms is fastest may vary
+        assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.are_deterministic_algorithms_enabled()
+    assert not torch.backends.cudnn.benchmark
+
+
+def test_a_cpu_needs_no_settings_for_it():
+    with devices.reproducible(torch.device("cpu"), True):
+        assert not torch.are_deterministic_algorithms_enabled()

@@ -1,11 +1,13 @@
 """How a script's block ends: the log, and what a user sees."""
 
 import logging
+import signal
 import warnings
 
 import pytest
 
 from rotvar.errors import InputError
+from rotvar.interruption import Interrupted
 from rotvar.jobs import job
 
 
@@ -50,3 +52,14 @@ def test_after_a_job_logging_is_as_before(tmp_path):
     assert logger.propagate
     logger.info("later")
     assert (tmp_path / "a.log").read_text() == ""
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_job_that_was_asked_to_stop_says_so_and_ends_as_a_shell_would_say(number, status, tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, job(tmp_path / "a.log"):
+        raise Interrupted("asked to stop after step 3", number)
+    assert ended.value.code == status
+    assert capsys.readouterr().err == "asked to stop after step 3\n"
+    log = (tmp_path / "a.log").read_text()
+    assert log.endswith("asked to stop after step 3\n")
+    assert "Traceback" not in log

@@ -71,7 +71,7 @@ class Trainer:
         except Exception as error:
             if not memory.exhausted(error):
                 raise
-            remedy = f"set batch_size to {len(index) // 2} for it under training"
+            remedy = f"set batch_size to {self.batch_size // 2} for it under training, in the configuration"
             raise InputError(f"{self.device} has too little memory for a batch of {len(index)}: {remedy}") from error
         self.step += 1
         return len(index)
