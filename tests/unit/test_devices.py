@@ -2,6 +2,7 @@
 
 import logging
 import os
+from pathlib import Path
 
 import pytest
 import torch
@@ -26,11 +27,19 @@ def test_a_gpu_is_described_by_its_name(monkeypatch):
     assert devices.describe(torch.device("cuda", 1)) == "Accelerator 1"
 
 
+@pytest.mark.parametrize(("threads", "described"), [(1, "Zen 9 8-Core, 1 thread"), (2, "Zen 9 8-Core, 2 threads")])
+def test_a_cpu_is_described_by_its_model_and_the_threads_in_use(threads, described, monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda self: "processor : 0\nmodel name\t: Zen 9 8-Core\nmodel name\t: no")
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    assert devices.describe(torch.device("cpu")) == described
+
+
 @pytest.mark.parametrize(("processor", "described"), [("Zen 9", "Zen 9 CPU"), ("", "riscv CPU")])
-def test_a_cpu_is_described_by_its_kind_and_the_threads_in_use(processor, described, monkeypatch):
+def test_where_the_system_tells_less_a_cpu_is_described_by_its_kind(processor, described, monkeypatch):
+    monkeypatch.setattr(Path, "read_text", lambda self: "processor : 0")
     monkeypatch.setattr(devices.platform, "processor", lambda: processor)
     monkeypatch.setattr(devices.platform, "machine", lambda: "riscv")
-    assert devices.describe(torch.device("cpu")) == f"{described}, {torch.get_num_threads()} threads"
+    assert devices.cpu() == described
 
 
 @pytest.mark.parametrize(("precision", "dtype"), [("float32", torch.float32), ("bfloat16", torch.bfloat16)])

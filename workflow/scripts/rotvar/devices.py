@@ -5,6 +5,7 @@ import os
 import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import torch
 
@@ -28,7 +29,18 @@ def describe(device: torch.device) -> str:
     """The name of the device, for logs and for the metadata of results."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
-    return f"{platform.processor() or platform.machine()} CPU, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"{cpu()}, {threads} thread{'s' * (threads > 1)}"
+
+
+def cpu() -> str:
+    """The model of the CPU, as far as the system tells."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    except OSError:  # not Linux
+        models = []
+    return models[0] if models else f"{platform.processor() or platform.machine()} CPU"
 
 
 @contextmanager
