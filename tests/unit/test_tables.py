@@ -82,6 +82,14 @@ def test_csv_has_every_digit(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "accuracy.csv"), table, check_exact=True, check_dtype=False)
 
 
+def test_one_seed_has_an_empty_std(tmp_path: Path) -> None:
+    names = [tmp_path / f"accuracy.{suffix}" for suffix in ("csv", "md", "tex")]
+    tables.write(tables.accuracy(OURS[OURS["seed"] == 0]), *names)
+    csv, markdown, latex = (name.read_text(encoding="utf-8") for name in names)
+    assert "digits,simple_conv,rotated,rotated,1,0.9,,,\n" in csv
+    assert "nan" not in (csv + markdown + latex).lower()
+
+
 def test_markdown(tmp_path: Path) -> None:
     tables.write(tables.accuracy(OURS).iloc[[0, 2]], tmp_path / "accuracy.md")
     lines = (tmp_path / "accuracy.md").read_text(encoding="utf-8").splitlines()
