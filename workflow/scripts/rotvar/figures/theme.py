@@ -93,9 +93,7 @@ def trainings(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each training: unrotated, rotated, then others; one named "" for a table without the column."""
     if "training" not in table.columns:
         return {"": table}
-    present = [str(name) for name in table["training"].unique()]
-    names = [name for name in TRAININGS if name in present] + sorted(set(present) - set(TRAININGS))
-    return {name: table[table["training"] == name] for name in names}
+    return {name: table[table["training"] == name] for name in in_order(table["training"], TRAININGS)}
 
 
 def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
@@ -128,6 +126,13 @@ def classes(table: pd.DataFrame) -> list[str]:
         if set(names) <= set(order):
             return [name for name in order if name in names]
     return names
+
+
+def in_order(column: pd.Series, known: Iterable[str]) -> list[str]:
+    """The names in the column: the known ones in their order, then the others."""
+    present = [str(name) for name in column.unique()]
+    known = list(known)
+    return [name for name in known if name in present] + sorted(set(present) - set(known))
 
 
 def shorten(name: str, most: int = 32) -> str:
