@@ -115,3 +115,26 @@ def test_another_format_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"table\.xlsx: end the name in \.csv, \.md or \.tex"):
         tables.write(OURS, tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_in_execution_order_with_mean_and_spread_over_seeds() -> None:
+    values = pd.DataFrame(
+        [
+            ("rotated", seed, stratum, 10 * index, f"layer{10 * index}", index + seed)
+            for seed in (0, 1)
+            for stratum in ("stratified", "all", "0")
+            for index in (2, 1, 0)
+        ],
+        columns=["training", "seed", "stratum", "layer_index", "layer", "normalized_variance"],
+    ).assign(**NETWORK, aggregation="mean", kind="convolution", units=8, finite=8)
+    table = tables.layers(values)
+    assert list(table.columns) == [
+        *["dataset", "model", "training", "stratum", "aggregation"],
+        *["layer_index", "layer", "kind", "seeds", "normalized_variance", "std"],
+    ]
+    assert table["stratum"].tolist() == ["all"] * 3 + ["stratified"] * 3  # classes have a figure, and the Parquet files
+    assert table["layer_index"].tolist() == [0, 10, 20] * 2
+    assert table["layer"].tolist() == ["layer0", "layer10", "layer20"] * 2
+    assert table["normalized_variance"].tolist() == [0.5, 1.5, 2.5] * 2
+    assert table["std"].tolist() == pytest.approx([0.5**0.5] * 6)
+    assert set(table["seeds"]) == {2}
