@@ -8,7 +8,8 @@ from figure_tables import seeds, variance
 from matplotlib.colors import to_hex
 
 from rotvar.figures import layer_axis, theme
-from rotvar.figures.layers import by_class, by_layer
+from rotvar.figures.classes import by_class
+from rotvar.figures.layers import by_layer
 
 INF, NAN = math.inf, math.nan
 

@@ -87,12 +87,18 @@ STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))
 FIGURES = [
     *expand("heatmap_{aggregation}_{stratum}", aggregation=config["figures"]["aggregations"], stratum=STRATA),
     *expand("{figure}_{aggregation}", figure=["layers", "classes"], aggregation=config["figures"]["aggregations"]),
+    "distribution",
     "last_layer",
     "training_curves",
     "accuracy",
     "accuracy_by_angle",
+    "accuracy_polar",
 ]
-OVERVIEW_FIGURES = ["global_variance", *expand("depth_{aggregation}", aggregation=config["figures"]["aggregations"])]
+OVERVIEW_FIGURES = [
+    "global_variance",
+    *expand("depth_{aggregation}", aggregation=config["figures"]["aggregations"]),
+    "agreement",
+]
 
 # The published numbers, drawn and listed beside ours.
 PUBLISHED = str(SCRIPTS / "rotvar" / "published.json")

@@ -1,6 +1,7 @@
 """Accuracy against angle on a circle, as one sees rotation."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     columns, rows = min(_PER_ROW, len(classes)), math.ceil(len(classes) / _PER_ROW)
     size = _ALL + _CLASS * columns + 0.2, max(_ALL, _CLASS * rows) + 0.6
     figure = Figure(figsize=size, layout="constrained")
-    left, right = figure.subfigures(1, 2, width_ratios=[_ALL, _CLASS * columns])
+    left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[_ALL, _CLASS * columns])[0]
     axes = left.subplots(subplot_kw={"projection": "polar"})
     _draw(axes, accuracy, marker="o", markersize=3.5)
     axes.set_title("all classes", pad=8)
@@ -52,7 +53,7 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, accuracy: pd.DataFrame, **look: float | str) -> None:
+def _draw(axes: Axes, accuracy: pd.DataFrame, **look: Any) -> None:
     trainings = theme.trainings(accuracy_by_angle(accuracy))
     colours = theme.colours(trainings, theme.TRAININGS)
     axes.set_theta_zero_location("N")  # type: ignore[attr-defined]

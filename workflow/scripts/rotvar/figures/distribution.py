@@ -17,7 +17,7 @@ _HEIGHT, _LAYER = 2.6, 0.3  # inches of a panel and, where there is room, of a l
 _LINE = 0.15  # inches of a line of text above it
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ALPHAS = {"5% to 95% of the units": 0.3, "25% to 75%": 0.75}
-_LOST = {"infinite": (np.isposinf, scale.INFINITE), "missing": (np.isnan, "#888888")}
+_LOST: dict[str, tuple[np.ufunc, str]] = {"infinite": (np.isinf, scale.INFINITE), "missing": (np.isnan, "#888888")}
 
 
 @theme.themed
@@ -29,13 +29,13 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
     each training has a panel of its own. The scale ends at the highest 95th percentile. Infinite and missing units are
     counted above each panel, and the layers that have some are marked. So is the rank correlation between the layers'
     order and their medians: positive where the lower layers are the more invariant. The units of several seeds are
-    taken together. `sum` is not drawn beside `mean`, whose values it has.
+    taken together. `sum` is not drawn beside `mean`, whose normalized variance it has.
 
     Raises InputError where the table holds several networks, or no such stratum or aggregation.
     """
     theme.one(variance, "dataset", "model")
     shown = theme.choose(variance, stratum=stratum)
-    drawn = [name for name in aggregations if name != "sum" or "mean" not in aggregations]
+    drawn = theme.distinct(aggregations)
     layers = layer_axis.layers(shown)
     tables = {name: theme.trainings(theme.choose(shown, aggregation=name)) for name in drawn}
     cells = [(name, training) for name, by_training in tables.items() for training in by_training]
@@ -102,7 +102,11 @@ def _facts(rows: pd.DataFrame, quantiles: pd.DataFrame) -> str:
 
 
 def _note(axes: Axes, line: int, text: str, colour: str) -> None:
-    place = {"xytext": (0, 3 + 72 * _LINE * line), "textcoords": "offset points", "xycoords": "axes fraction"}
+    place: dict[str, Any] = {
+        "xytext": (0, 3 + 72 * _LINE * line),
+        "textcoords": "offset points",
+        "xycoords": "axes fraction",
+    }
     axes.annotate(text, (0.5, 1), ha="center", fontsize=7, color=colour, **place)
 
 

@@ -160,6 +160,20 @@ def choose(table: pd.DataFrame, **chosen: str) -> pd.DataFrame:
     return table
 
 
+def at(table: pd.DataFrame, place: dict[str, str]) -> pd.DataFrame:
+    """The rows at this place; a column that the table lacks does not tell rows apart."""
+    for name, value in place.items():
+        if name in table.columns:
+            table = table[table[name] == value]
+    return table
+
+
+def distinct(aggregations: Iterable[str]) -> list[str]:
+    """The aggregations without `sum` where there is `mean`: both have the same normalized variance."""
+    names = [str(name) for name in aggregations]
+    return [name for name in names if name != "sum" or "mean" not in names]
+
+
 def headroom(values: pd.Series) -> float:
     """The upper end of an axis from 0 that shows all finite values with a little room; 1 when there are none."""
     highest = values[np.isfinite(values)].max()
