@@ -15,6 +15,7 @@ from rotvar.figures import layer_axis, scale, theme
 
 _HEIGHT, _LAYER = 2.6, 0.3  # inches of a panel and, where there is room, of a layer's column
 _LINE = 0.15  # inches of a line of text above it
+_RHO = "ρ: rank correlation of layer order and median"
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _ALPHAS = {"5% to 95% of the units": 0.3, "25% to 75%": 0.75}
 _LOST: dict[str, tuple[np.ufunc, str]] = {"infinite": (np.isinf, scale.INFINITE), "missing": (np.isnan, "#888888")}
@@ -26,10 +27,11 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
 
     A panel for each aggregation, all on one scale; in a panel, each layer has a bar for each training: pale from the
     5th to the 95th percentile of its units, dark from the 25th to the 75th, and a line at the median. In deep networks
-    each training has a panel of its own. The scale ends at the highest 95th percentile. Infinite and missing units are
-    counted above each panel, and the layers that have some are marked. So is the rank correlation between the layers'
-    order and their medians: positive where the lower layers are the more invariant. The units of several seeds are
-    taken together. `sum` is not drawn beside `mean`, whose normalized variance it has.
+    each training has a panel of its own. The scale ends at the highest 95th percentile, or at twice the highest 75th
+    where that is lower: a few extreme layers are cut, for the sake of the others. Above each panel stands ρ, the rank
+    correlation of the layers' order and their medians (positive where the lower layers are the more invariant), and
+    how many units are infinite and missing; the layers that have some are marked. The units of several seeds are taken
+    together. `sum` is not drawn beside `mean`, whose normalized variance it has.
 
     Raises InputError where the table holds several networks, or no such stratum or aggregation.
     """
@@ -49,7 +51,8 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
     page = layer_axis.panels(
         layers, len(panels), _HEIGHT, left=0.65, title=title, legend=_key(colours, lost), bar=False, layer=_LAYER
     )
-    end = theme.headroom(pd.Series(np.concatenate([table[0.95].to_numpy() for table in quantiles.values()])))
+    highest = pd.concat(quantiles).max()
+    end = theme.headroom(pd.Series([min(highest[0.95], 2 * highest[0.75])]))
     for axes, panel in zip(page.axes, panels, strict=True):
         width = 0.86 / len(panel)
         for place, (aggregation, training) in enumerate(panel):
@@ -58,14 +61,14 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
             _bars(axes, x, width if deep else width * 0.9, quantiles[aggregation, training], colours[training])
             _mark_lost(axes, x, rows, layers, lost)
             facts = _facts(rows, quantiles[aggregation, training])
-            text = f"trained {training}: {facts}" if training else facts
+            text = f"{training}: {facts}" if training else facts
             _note(axes, len(panel) - 1 - place, text, colours[training])
         axes.set(ylabel="normalized variance", ylim=(0, end))
         axes.set_title(f"aggregation: {panel[0][0]}", pad=4 + 72 * _LINE * len(panel))
         axes.grid(axis="y")
     seeds = shown["seed"].nunique() if "seed" in shown.columns else 1
     together = f"units of {seeds} seeds together" if seeds > 1 else ""
-    theme.heading(page.figure, shown, "units by layer", f"stratum: {stratum}", together)
+    theme.heading(page.figure, shown, "units by layer", f"stratum: {stratum}", _RHO, together)
     return page.figure
 
 
@@ -98,7 +101,7 @@ def _facts(rows: pd.DataFrame, quantiles: pd.DataFrame) -> str:
     rank = medians.rank().corr(pd.Series(medians.index, index=medians.index, dtype="float64"))
     counts = ", ".join(f"{test(rows['normalized_variance']).sum():,} {name}" for name, (test, _) in _LOST.items())
     depth = "–" if np.isnan(rank) else f"{rank:+.2f}".replace("-", "−")
-    return f"ρ(order, median) = {depth};  {len(rows):,} units, {counts}"
+    return f"ρ = {depth}; {len(rows):,} units, {counts}"
 
 
 def _note(axes: Axes, line: int, text: str, colour: str) -> None:

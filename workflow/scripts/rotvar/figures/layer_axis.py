@@ -46,6 +46,13 @@ def layers(table: pd.DataFrame) -> pd.DataFrame:
     return names.astype({"layer": str, "kind": str}).sort_values("layer_index", ignore_index=True)
 
 
+def shorten(name: str, most: int = 32) -> str:
+    """A layer's name that fits: a long one loses the outermost modules, since the innermost tell layers apart."""
+    while len(name) > most and "." in name:
+        name = "…" + name.partition(".")[2]
+    return theme.shorten(name, most)
+
+
 @dataclass(frozen=True)
 class Panels:
     """A figure of panels whose x axes are layers, and what stands around them."""
@@ -80,7 +87,7 @@ def panels(
     columns, rows = (1, count) if stacked else (count, 1)
     width = min(max(layer * len(layers), 2.8 if count > 1 else 4.5), _WIDEST)
     every = max(1, math.ceil(len(layers) * _LABEL / width))
-    names = [theme.shorten(name) for name in layers["layer"]]
+    names = [shorten(name) for name in layers["layer"]]
     entries = [*_kind_marks(layers), *legend]
     right = 0.95 if bar else 0.15
     total = columns * (left + width) + right
