@@ -51,7 +51,7 @@ def agreement(accuracy: pd.DataFrame, global_variance: pd.DataFrame) -> Figure:
             _scatter(axes, cells, value, cells[kind] == _FULL[kind], colours)
             of = "accuracy" if kind == "test" else "global value"
             axes.set(xlabel=f"published {of}", ylabel=f"our {of}")
-            axes.set_title(f"{theme.dataset_title(dataset)}: {of}, {_distance(cells)}", fontsize=9)
+            axes.set_title(f"{theme.dataset_title(dataset)}: {of}\n{_distance(cells)}", fontsize=9)
             if kind == "test":
                 axes.xaxis.set_major_formatter(PercentFormatter(1))
                 axes.yaxis.set_major_formatter(PercentFormatter(1))
@@ -85,7 +85,8 @@ def _scatter(axes: Axes, cells: pd.DataFrame, value: str, full: pd.Series, colou
 def _distance(cells: pd.DataFrame) -> str:
     if cells.empty:
         return "none published"
-    return f"{len(cells)} cells, mean distance {cells['difference'].abs().mean():.3f}"
+    count = "1 cell" if len(cells) == 1 else f"{len(cells)} cells"
+    return f"{count}, mean distance {cells['difference'].abs().mean():.3f}"
 
 
 def _key(colours: dict[str, str], trainings: list[str]) -> list[Artist]:

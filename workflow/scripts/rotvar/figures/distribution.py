@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
@@ -80,10 +81,13 @@ def _quantiles(rows: pd.DataFrame, layers: pd.DataFrame) -> pd.DataFrame:
 
 
 def _bars(axes: Axes, x: np.ndarray, width: float, quantiles: pd.DataFrame, colour: str) -> None:
+    finite = quantiles[0.5].notna().to_numpy()
+    x, quantiles = x[finite], quantiles[finite]
     for (low, high), alpha in zip([(0.05, 0.95), (0.25, 0.75)], _ALPHAS.values(), strict=True):
         height = quantiles[high] - quantiles[low]
         axes.bar(x, height, width, bottom=quantiles[low], color=colour, alpha=alpha, linewidth=0)
-    axes.hlines(quantiles[0.5], x - width / 2, x + width / 2, color="black", linewidth=1.2)
+    dark = tuple(0.5 * part for part in to_rgb(colour))
+    axes.hlines(quantiles[0.5], x - width / 2, x + width / 2, color=dark, linewidth=1.3)
 
 
 def _mark_lost(axes: Axes, x: np.ndarray, rows: pd.DataFrame, layers: pd.DataFrame, lost: list[str]) -> None:

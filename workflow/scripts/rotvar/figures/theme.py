@@ -192,7 +192,7 @@ def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:
 def headline(figure: Figure, *parts: str) -> None:
     """The parts that say something above the figure, in letters small enough to fit its width."""
     text = "  ·  ".join(filter(None, parts))
-    size = min(11.0, 130 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
+    size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)
 
