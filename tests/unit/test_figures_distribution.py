@@ -102,7 +102,8 @@ def test_a_deep_network_has_a_panel_for_each_training() -> None:
     assert upper.get_position().y0 > lower.get_position().y1
     assert [notes(axes)[0].split(":")[0] for axes in figure.axes] == ["unrotated", "rotated"]
     assert [bar.get_width() for bar in upper.patches] == [pytest.approx(0.86)] * 340
-    assert [axes.get_title() for axes in figure.axes] == ["aggregation: mean"] * 2
+    titles = ["aggregation: mean, trained unrotated", "aggregation: mean, trained rotated"]
+    assert [axes.get_title() for axes in figure.axes] == titles
 
 
 def test_the_units_of_several_seeds_are_taken_together() -> None:

@@ -34,9 +34,9 @@ BOTH = ["mean", "spatial"]
 
 
 def golden(module: str, what: str) -> Callable[[Callable[[], Figure]], Callable[[], Figure]]:
-    """Compare the figure that the test returns with its image, up to a root mean square of 1 of 255 per pixel."""
+    """Compare the figure that the test returns with its image, up to a root mean square of 0.5 of 255 per pixel."""
     return pytest.mark.mpl_image_compare(
-        filename=f"{module}_{what}.png", tolerance=1, style=theme.STYLE, savefig_kwargs={"dpi": 60}
+        filename=f"{module}_{what}.png", tolerance=0.5, style=theme.STYLE, savefig_kwargs={"dpi": 60}
     )
 
 

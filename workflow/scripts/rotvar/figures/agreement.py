@@ -77,8 +77,8 @@ def _scatter(axes: Axes, cells: pd.DataFrame, value: str, full: pd.Series, colou
             markerfacecolor=colour if solid else "white", markeredgewidth=1.2, alpha=0.85,
         )  # fmt: skip
     axes.set(xlim=ends, ylim=ends, aspect="equal")
-    axes.xaxis.set_major_locator(MaxNLocator(6))
-    axes.yaxis.set_major_locator(MaxNLocator(6))
+    axes.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    axes.yaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     axes.grid()
 
 

@@ -65,7 +65,8 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
             text = f"{training}: {facts}" if training else facts
             _note(axes, len(panel) - 1 - place, text, colours[training])
         axes.set(ylabel="normalized variance", ylim=(0, end))
-        axes.set_title(f"aggregation: {panel[0][0]}", pad=4 + 72 * _LINE * len(panel))
+        alone = f", trained {panel[0][1]}" if deep and panel[0][1] else ""
+        axes.set_title(f"aggregation: {panel[0][0]}{alone}", pad=4 + 72 * _LINE * len(panel))
         axes.grid(axis="y")
     seeds = shown["seed"].nunique() if "seed" in shown.columns else 1
     together = f"units of {seeds} seeds together" if seeds > 1 else ""
