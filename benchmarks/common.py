@@ -100,11 +100,14 @@ def build(dataset: str, name: str, **architecture: int) -> nn.Module:
     return models.build(name, info.channels, info.image_size, len(info.classes), **architecture)
 
 
-def pictures(dataset: str, split: str, count: int, data: str | None) -> packed.Dataset:
-    """`count` images, the classes in equal parts: those of a packed data set in the folder `data`, or random ones."""
+def pictures(dataset: str, split: str, count: int | None, data: str | None) -> packed.Dataset:
+    """`count` images, the classes in equal parts, or None for all: those of a packed data set in the folder `data`, or
+    random smooth ones."""
     if data:
-        return packed.first(packed.read(Path(data) / f"{dataset}.safetensors", split), count)
+        real = packed.read(Path(data) / f"{dataset}.safetensors", split)
+        return real if count is None else packed.first(real, count)
     info = DATASETS[dataset]
+    count = {"train": info.train, "test": info.test}[split] if count is None else count
     generator = torch.Generator().manual_seed(0)
     images = torch.empty(count, info.channels, info.image_size, info.image_size, dtype=torch.uint8)
     for piece in images.split(1000):

@@ -274,7 +274,7 @@ def prepare(dataset: str, name: str, options: argparse.Namespace) -> Subject:
     """A network of config.yaml with random weights, and its training set, real with --data and else random."""
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    train = pictures(dataset, "train", options.images or DATASETS[dataset].train, options.data)
+    train = pictures(dataset, "train", options.images, options.data)
     model = common.build(dataset, name, **architecture_of(dataset, name)).to(options.device)
     return Subject(model, train, recipe_of(dataset, name))
 
