@@ -4,6 +4,7 @@ import argparse
 import copy
 import itertools
 import json
+import math
 import statistics
 import sys
 import tempfile
@@ -23,6 +24,7 @@ import common
 from common import alternate, architecture_of, in_fresh_process, measure_part, pictures, ratio, seconds, table
 from rotvar import devices, packed
 from rotvar.catalogue import DATASETS
+from rotvar.rotation import present, random_angles
 from rotvar.trainer import Trainer, memory_format
 
 PARTS = ("speed", "rotation", "loop", "compile")
@@ -31,6 +33,7 @@ GOALS = {"cpu": {"rotation": 0.03, "loop": 1.5}, "cuda": {"rotation": 0.05, "loo
 MODES = {"cpu": ["default"], "cuda": ["default", "reduce-overhead"]}
 LIMIT = 180  # degrees: of the random rotations
 WARM_UP = 3  # steps
+BATCHES = 20  # prepared in a row
 
 
 @dataclass(frozen=True)
@@ -157,8 +160,9 @@ def speed(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
 
 
 def rotation(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
-    """What rotation takes of a step: the median, over the rounds, of the difference between two turns next to each
-    other, which the machine's slow drifts change least."""
+    """What rotation takes of a step, in two ways: `share`, the median over the rounds of the difference between two
+    turns next to each other; and `share_alone`, from the preparation of a batch (`rotation.present`) outside of
+    training. The first has in it what rotation does to the caches, the second hardly any noise."""
     trainer = subject.trainer()
     step = partial(advance, trainer)
     count = steps_of_a_turn(step, subject.device, options)
@@ -170,7 +174,21 @@ def rotation(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
     found = in_turns({"rotated": partial(turn, LIMIT), "unrotated": partial(turn, 0)}, count, options)
     pairs = zip(found["seconds"]["rotated"], found["seconds"]["unrotated"], strict=True)
     shares = [(with_rotation - without) / with_rotation for with_rotation, without in pairs]
-    return found | {"share": statistics.median(shares), "by_round": shares}
+    images = trainer.images[: len(trainer.order) // trainer.steps]
+    degrees = random_angles(len(images), LIMIT, trainer.generator)
+
+    def batches(angles: Tensor | None) -> float:
+        prepare = partial(present, images, angles, trainer.mean, trainer.std)
+        return seconds(lambda: [prepare() for _ in range(BATCHES)], subject.device) / BATCHES
+
+    alone = alternate({"rotated": partial(batches, degrees), "unrotated": partial(batches, None)}, options.repeats)
+    of_a_batch = alone["median_seconds"]["rotated"] - alone["median_seconds"]["unrotated"]
+    return found | {
+        "share": statistics.median(shares),
+        "by_round": shares,
+        "seconds_of_a_batch_alone": alone["median_seconds"],
+        "share_alone": of_a_batch / found["seconds_of_a_step"]["rotated"],
+    }
 
 
 def loop(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
@@ -304,7 +322,11 @@ def markdown(record: dict[str, Any]) -> str:
             speeds.append([network, found["precision"], round(each["images_per_second"]), minutes])
         if each := found.get("rotation"):
             step = each["seconds_of_a_step"]["rotated"] * 1000
-            shares.append([network, step, f"{100 * each['share']:.1f} %"])
+            quartiles = statistics.quantiles(each["by_round"], n=4) if len(each["by_round"]) > 1 else [math.nan] * 3
+            spread = f"{100 * quartiles[0]:.1f} to {100 * quartiles[2]:.1f} %"
+            batch = {name: taken * 1000 for name, taken in each["seconds_of_a_batch_alone"].items()}
+            alone = f"{100 * each['share_alone']:.1f} %"
+            shares.append([network, step, f"{100 * each['share']:.1f} %", spread, *batch.values(), alone])
         if each := found.get("loop"):
             workers = [min(tried, key=tried.__getitem__) for tried in each["seconds_of_a_step_by_workers"].values()]
             step = {name: taken * 1000 for name, taken in each["seconds_of_a_step"].items()}
@@ -326,7 +348,8 @@ def markdown(record: dict[str, Any]) -> str:
         blocks.append(f"All trainings of these that config.yaml asks for, one by one, extrapolated: {hours:.1f} hours.")
     if shares:
         goal = f"rotation's share (goal ≤ {100 * goals['rotation']:g} %)"
-        blocks.append(table(shares, ["network", "step, ms", goal]))
+        columns = ["network", "step, ms", goal, "its quartiles", "a batch alone, ms", "not rotated, ms", "share alone"]
+        blocks.append(table(shares, columns))
     if loops:
         columns = ["network", "our step, ms", "plain, ms", "plain as ours, ms", "workers", "plain / ours"]
         columns[-1] += f" (goal ≥ {goals['loop']:g})"
