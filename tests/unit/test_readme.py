@@ -39,7 +39,8 @@ def keys(node: dict[str, Any], prefix: str = "", required: bool = False) -> Iter
     # A mapping by free names is a key itself; one that has a "default" entry is described by that entry
     if not children and isinstance(node.get("additionalProperties"), dict):
         yield prefix, node.get("default", ...)
-        children = {"NAME": node["additionalProperties"]}
+        inside = resolved(node["additionalProperties"])
+        children = {"NAME": inside} if "properties" in inside else {}
     elif not children:
         assert required or "default" in node, f"{prefix} is neither required nor has it a default"
         yield prefix, node.get("default", ...)

@@ -108,6 +108,27 @@ def test_the_studies_of_the_repository_are_good() -> None:
             "measure it.",
         ),
         (
+            {"datasets": ["mnist"], "figures": {"feature_maps": {"images": [0, 10_000]}}},
+            "figures.feature_maps.images[1] is 10000, but there are 10000 test images of mnist: choose from 0 to 9999.",
+        ),
+        (
+            {"datasets": ["digits"], "data": {"test_images": 20}, "figures": {"feature_maps": {"images": [20]}}},
+            "figures.feature_maps.images[0] is 20, but there are 20 test images of digits: choose from 0 to 19.",
+        ),
+        (
+            {"figures": {"feature_maps": {"layers": {"resnt": ["conv1"]}}}},
+            "figures.feature_maps.layers has no key 'resnt' (did you mean 'resnet'?): its keys are simple_conv, "
+            "all_convolutional, vgg16, vgg_like, resnet.",
+        ),
+        (
+            {"figures": {"feature_maps": {"layers": {"resnet": []}}}},
+            "figures.feature_maps.layers.resnet is []: name at least one.",
+        ),
+        (
+            {"figures": {"convergence": {"aggregation": "spatial"}}},
+            "figures.convergence.aggregation is 'spatial': choose from mean, max.",
+        ),
+        (
             {"sedes": [0]},
             "the configuration has no key 'sedes' (did you mean 'seeds'?): its keys are results, datasets, models, "
             "trainings, seeds, data, architectures, training, measurement, figures, conda.",

@@ -8,7 +8,7 @@ import pytest
 import yaml
 from copies import copy_workflow, run_snakemake
 
-from rotvar import results
+from rotvar import results, summary
 
 STUDY = {
     "datasets": ["digits"],
@@ -31,7 +31,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
     assert run.returncode == 0, run.stderr
-    assert "To be made in results: data sets 1, trained networks 4, measurements 8" in run.stderr
+    assert "To be made in results: data sets 1, trained networks 4, measurements 10" in run.stderr
     assert "Networks are trained and measured on: " in run.stderr
     return folder
 
@@ -66,6 +66,29 @@ def test_variances(study: Path) -> None:
     assert len(variance) == 4 * units * 12 * 4  # networks, units, strata, aggregations
 
 
+def test_feature_maps(study: Path) -> None:
+    maps = results.read(study / "results" / "feature_maps")
+    assert set(maps["seed"]) == {0}
+    assert sorted(maps["angle"].unique()) == [-180, -90, 0, 90]
+    for _, rows in maps.groupby("training", observed=True):
+        assert list(rows["layer"].unique()) == ["input", "conv1", "conv3", "conv5"]
+        assert len(rows[rows["layer"] == "input"]) == 4 * 32 * 32  # angles, pixels
+
+
+def test_convergence(study: Path) -> None:
+    values = results.read(study / "results" / "convergence")
+    assert set(values["seed"]) == {0}
+    subsets = values[["images", "angles", "draw"]].drop_duplicates().to_records(index=False).tolist()
+    assert sorted(subsets) == [(20, 8, 0), (20, 8, 1), (40, 2, 0), (40, 4, 0), (40, 8, 0)]
+    assert len(values) == 2 * 5 * 16  # trainings, subsets, layers
+    # All 40 images at the study's 4 angles: the study's own layer means
+    variance = results.read(study / "results" / "variance", stratum=["all"], aggregation=["mean"], seed=[0])
+    ours = values[(values["images"] == 40) & (values["angles"] == 4)]
+    for training, rows in summary.layer_means(variance).groupby("training", observed=True):
+        means = ours[ours["training"] == training]["normalized_variance"]
+        assert means.to_list() == pytest.approx(rows["normalized_variance"].to_list(), rel=1e-5)
+
+
 def test_results_say_where_they_come_from(study: Path) -> None:
     network = "dataset=digits/model=simple_conv/training=rotated/seed=1"
     facts = results.metadata(study / "results" / "variance" / network / "variance.parquet")
@@ -85,6 +108,7 @@ def test_figures(study: Path) -> None:
     names = [f"heatmap_spatial_{stratum}" for stratum in strata]
     names += ["layers_spatial", "classes_spatial", "distribution", "last_layer"]
     names += ["training_curves", "accuracy", "accuracy_by_angle", "accuracy_polar"]
+    names += ["feature_maps_0", "convergence"]
     expected = {f"digits/simple_conv/{name}" for name in names} | {"global_variance", "depth_spatial", "agreement"}
     for suffix, beginning in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
         files = list(folder.rglob(f"*{suffix}"))
@@ -93,7 +117,8 @@ def test_figures(study: Path) -> None:
     texts = {file.stem: file.read_text() for file in folder.rglob("*.svg")}
     assert "No value of this study has been published." in texts.pop("agreement")
     assert "units of 2 seeds together" in texts.pop("distribution")
-    assert [name for name, text in texts.items() if "mean ± std over 2 seeds" not in text] == []
+    without_spread = {name for name, text in texts.items() if "mean ± std over 2 seeds" not in text}
+    assert without_spread == {"feature_maps_0", "convergence"}  # they are of the first seed
 
 
 def test_tables(study: Path) -> None:

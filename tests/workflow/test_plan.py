@@ -32,6 +32,8 @@ def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, t
         "train_model": 16,  # 2 data sets x 4 models x 2 trainings
         "measure_accuracy": 16,
         "measure_variance": 16,
+        "measure_convergence": 16,
+        "record_feature_maps": 16,
         "plot_heatmaps": 16,  # 2 data sets x 4 models x 2 aggregations
         "plot_layers": 16,
         "plot_classes": 16,
@@ -41,6 +43,8 @@ def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, t
         "plot_accuracy": 8,
         "plot_accuracy_by_angle": 8,
         "plot_accuracy_polar": 8,
+        "plot_feature_maps": 8,  # 2 data sets x 4 models x 1 image
+        "plot_convergence": 8,
         "plot_global_variance": 1,
         "plot_depth": 2,
         "plot_agreement": 1,
@@ -57,6 +61,8 @@ def test_the_demo(workflow: Path) -> None:
         "train_model": 8,  # 4 models x 2 trainings
         "measure_accuracy": 8,
         "measure_variance": 8,
+        "measure_convergence": 8,
+        "record_feature_maps": 8,
         "plot_heatmaps": 4,  # 4 models x 1 aggregation
         "plot_layers": 4,
         "plot_classes": 4,
@@ -66,6 +72,8 @@ def test_the_demo(workflow: Path) -> None:
         "plot_accuracy": 4,
         "plot_accuracy_by_angle": 4,
         "plot_accuracy_polar": 4,
+        "plot_feature_maps": 4,
+        "plot_convergence": 4,
         "plot_global_variance": 1,
         "plot_depth": 1,
         "plot_agreement": 1,
@@ -120,6 +128,19 @@ def test_a_measurement_in_shards(workflow: Path) -> None:
         "measure_shard": 4,
         "measure_variance": 1,
     }
+
+
+def test_feature_maps_and_convergence_are_of_the_first_seed(workflow: Path) -> None:
+    (workflow / "images.yaml").write_text("seeds: [5, 6]\nfigures: {feature_maps: {images: [3, 1]}}")
+    planned = plan(workflow, "mnist_resnet", "--configfile", "images.yaml")
+    assert planned["measure_variance"] == 4
+    assert planned["measure_convergence"] == planned["record_feature_maps"] == 2  # trainings
+    assert planned["plot_feature_maps"] == 2  # images
+
+
+def test_no_feature_maps(workflow: Path) -> None:
+    (workflow / "none.yaml").write_text("figures: {feature_maps: {images: []}}")
+    assert "record_feature_maps" not in plan(workflow, "--configfile", "none.yaml")
 
 
 def test_a_misspelt_figure_has_no_rule(workflow: Path) -> None:

@@ -124,13 +124,31 @@ def means(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
     ]
 
 
+def feature_maps(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    """Recordings, of the first seed, and their figures."""
+    networks = product(datasets, models, TRAININGS)
+    return [
+        *(f"Recording feature maps of {m} on {d}, {t}, seed 0" for d, m, t in networks),
+        *(f"Drawing feature maps of {m} on {d}, test image 0" for d, m in product(datasets, models)),
+    ]
+
+
+def convergences(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    """Measurements of subsets, of the first seed, and their figures."""
+    networks = product(datasets, models, TRAININGS)
+    return [
+        *(f"Measuring subsets of images and angles for {m} on {d}, {t}, seed 0" for d, m, t in networks),
+        *(f"Drawing how many images and angles are enough for {m} on {d}" for d, m in product(datasets, models)),
+    ]
+
+
 def variance_figures(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
     makers = (heatmaps, distributions, last_layers, means)
     return [job for make in makers for job in make(datasets, models)]
 
 
 def everything_after_data(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
-    makers = (trainings, accuracies, variances, curves, accuracy_figures, variance_figures)
+    makers = (trainings, accuracies, variances, curves, accuracy_figures, variance_figures, feature_maps, convergences)
     return list({job for make in makers for job in make(datasets, models)})
 
 
@@ -145,7 +163,8 @@ def test_the_code_of_a_figure(study: Path) -> None:
 
 def test_the_measure(study: Path) -> None:
     comment(study, "rotvar/variance.py")
-    assert jobs(study) == sorted(variances(DATASETS, MODELS) + variance_figures(DATASETS, MODELS))
+    makers = (variances, variance_figures, feature_maps, convergences)
+    assert jobs(study) == sorted(job for make in makers for job in make(DATASETS, MODELS))
 
 
 def test_the_rotation(study: Path) -> None:
@@ -192,8 +211,18 @@ def test_one_more_seed(study: Path) -> None:
 
 def test_the_number_of_angles(study: Path) -> None:
     edit(study / "config.yaml", "angles: 16", "angles: 8")
-    makers = (accuracies, accuracy_figures, variances, variance_figures)
+    makers = (accuracies, accuracy_figures, variances, variance_figures, feature_maps, convergences)
     assert jobs(study) == sorted({job for make in makers for job in make(DATASETS, MODELS)})
+
+
+def test_other_feature_maps(study: Path) -> None:
+    edit(study / "config.yaml", "layers: {}", "layers: {simple_conv: [conv2]}")
+    assert jobs(study) == sorted(feature_maps(DATASETS, ["simple_conv"]))
+
+
+def test_the_number_of_images_whose_subsets_are_compared(study: Path) -> None:
+    edit(study / "config.yaml", "images: 320", "images: 640")
+    assert jobs(study) == sorted(convergences(DATASETS, MODELS))
 
 
 def test_what_does_not_change_results(study: Path) -> None:
@@ -213,7 +242,9 @@ def test_a_deleted_measurement(study: Path) -> None:
     expected = [
         "Measuring the variance of simple_conv on mnist, rotated, seed 0",
         *variance_figures(["mnist"], ["simple_conv"]),
+        *feature_maps(["mnist"], ["simple_conv"]),
     ]
+    expected.remove("Recording feature maps of simple_conv on mnist, unrotated, seed 0")
     assert jobs(study) == sorted(expected)
 
 

@@ -45,6 +45,7 @@ wildcard_constraints:
     seed="|".join(map(str, config["seeds"])),
     aggregation="|".join(config["figures"]["aggregations"]),
     shard="[0-9]+",
+    image="[0-9]+",
 
 
 # Every network of the study, for collect().
@@ -56,6 +57,7 @@ NETWORKS = dict(
 )
 # The networks of one figure: of one data set and model.
 TRAININGS = dict(training=NETWORKS["training"], seed=config["seeds"], allow_missing=True)
+TRAININGS_OF_FIRST_SEED = TRAININGS | dict(seed=config["seeds"][:1])
 
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {
@@ -79,6 +81,12 @@ RECIPES = {
 # What makes one measurement differ from another; how it is cut into jobs does not.
 MEASUREMENT = {key: value for key, value in config["measurement"].items() if key != "shards"}
 
+# N, the number of test images of each data set.
+TEST_IMAGES = {
+    dataset: min(config["data"]["test_images"] or DATASETS[dataset].test, DATASETS[dataset].test)
+    for dataset in config["datasets"]
+}
+
 # Class names may contain any character: files and labels number the classes.
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
 STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
@@ -93,6 +101,8 @@ FIGURES = [
     "accuracy",
     "accuracy_by_angle",
     "accuracy_polar",
+    *expand("feature_maps_{image}", image=config["figures"]["feature_maps"]["images"]),
+    "convergence",
 ]
 OVERVIEW_FIGURES = [
     "global_variance",
@@ -180,15 +190,16 @@ MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "mea
 
 def images_seen(job):
     """How many images a job puts through its network, in forward passes; a backward pass costs two of them."""
-    if job.rule.name not in ("train_model", "measure_accuracy", MEASURING):
+    if job.rule.name not in ("train_model", "measure_accuracy", "measure_convergence", MEASURING):
         return 0
     dataset, model = job.wildcards.dataset, job.wildcards.model
     train = config["data"]["train_images"] or DATASETS[dataset].train
-    test = config["data"]["test_images"] or DATASETS[dataset].test
+    test = TEST_IMAGES[dataset]
     angles = config["measurement"]["angles"]
     return {
         "train_model": RECIPES[dataset][model]["epochs"] * (3 * train + test),
         "measure_accuracy": (angles + 1) * test,
+        "measure_convergence": 2 * angles * min(config["figures"]["convergence"]["images"], test),
         MEASURING: angles * test / config["measurement"]["shards"],
     }[job.rule.name]
 

@@ -211,6 +211,53 @@ rule plot_accuracy_polar:
         "../scripts/plot_accuracy_polar.py"
 
 
+rule plot_feature_maps:
+    input:
+        maps=collect(rules.record_feature_maps.output.maps, **TRAININGS_OF_FIRST_SEED),
+        code=code("plot_feature_maps"),
+    output:
+        png=figure("feature_maps_{image}", caption="feature_maps", category="Feature maps", image="{image}"),
+        svg="<figures>/{dataset}/{model}/feature_maps_{image}.svg",
+    log:
+        "<logs>/plot_feature_maps/dataset={dataset}/model={model}/{image}.log",
+    benchmark:
+        "<benchmarks>/plot_feature_maps/dataset={dataset}/model={model}/{image}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    message:
+        "Drawing feature maps of {wildcards.model} on {wildcards.dataset}, test image {wildcards.image}"
+    script:
+        "../scripts/plot_feature_maps.py"
+
+
+rule plot_convergence:
+    input:
+        convergence=collect(rules.measure_convergence.output.convergence, **TRAININGS_OF_FIRST_SEED),
+        code=code("plot_convergence"),
+    output:
+        png=figure("convergence", caption="convergence", category="How many samples"),
+        svg="<figures>/{dataset}/{model}/convergence.svg",
+    log:
+        "<logs>/plot_convergence/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_convergence/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        images=lookup(within=TEST_IMAGES, dpath="{dataset}"),
+        angles=lookup(within=config, dpath="measurement/angles"),
+    message:
+        "Drawing how many images and angles are enough for {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_convergence.py"
+
+
 # Figures across all data sets and models. They have one label in the report: it makes a switch of a further label that
 # splits a category in halves, and fails to open the category where the labels are not a full grid.
 

@@ -77,6 +77,64 @@ else:
             "../scripts/merge_shards.py"
 
 
+# On few images at twice as many angles: what the measurement's own numbers of both are worth.
+rule measure_convergence:
+    input:
+        weights=rules.train_model.output.weights,
+        dataset=rules.download_dataset.output.dataset,
+        code=code("measure_convergence"),
+    output:
+        convergence="<results>/convergence/<network>/convergence.parquet",
+    log:
+        "<logs>/measure_convergence/<network>.log",
+    benchmark:
+        "<benchmarks>/measure_convergence/<network>.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=8000,
+        runtime=120,
+    params:
+        images=lookup(within=config, dpath="figures/convergence/images"),
+        aggregation=lookup(within=config, dpath="figures/convergence/aggregation"),
+        angles=lookup(within=config, dpath="measurement/angles"),
+        precision=lookup(within=config, dpath="measurement/precision"),
+    message:
+        "Measuring subsets of images and angles for {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+    script:
+        "../scripts/measure_convergence.py"
+
+
+rule record_feature_maps:
+    input:
+        weights=rules.train_model.output.weights,
+        dataset=rules.download_dataset.output.dataset,
+        variance=rules.measure_variance.output.variance,
+        code=code("record_feature_maps"),
+    output:
+        maps="<results>/feature_maps/<network>/feature_maps.parquet",
+    log:
+        "<logs>/record_feature_maps/<network>.log",
+    benchmark:
+        "<benchmarks>/record_feature_maps/<network>.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    threads: 1
+    resources:
+        mem_mb=8000,
+        runtime=30,
+    params:
+        images=lookup(within=config, dpath="figures/feature_maps/images"),
+        layers=lambda wildcards: config["figures"]["feature_maps"]["layers"].get(wildcards.model, []),
+        angles=lookup(within=config, dpath="measurement/angles"),
+    message:
+        "Recording feature maps of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+    script:
+        "../scripts/record_feature_maps.py"
+
+
 rule measure:
     input:
         collect(rules.measure_accuracy.output.accuracy, **NETWORKS),

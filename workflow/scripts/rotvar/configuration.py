@@ -8,6 +8,8 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped]
 from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
 
+from rotvar.catalogue import DATASETS
+
 TYPES = {
     "array": "a list",
     "boolean": "true or false",
@@ -22,7 +24,8 @@ TYPES = {
 def problems(config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
-    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured.
+    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured, and for
+    test images that there are.
     """
     # JSON Schema takes 10.0 for an integer, Python's range() does not.
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
@@ -31,7 +34,7 @@ def problems(config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
     errors = sorted(validator.iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path])
     found = [sentence for error in errors for sentence in _sentences(error)]
-    return list(dict.fromkeys(found)) or list(_unmeasured(config, schema))
+    return list(dict.fromkeys(found)) or [*_unmeasured(config, schema), *_missing_images(config)]
 
 
 def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -46,6 +49,18 @@ def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]
                 f"figures.aggregations[{position}] is {_show(name)}, which measurement.aggregations does not list: "
                 f"choose from {_list(measured)}, or measure it."
             )
+
+
+def _missing_images(config: dict[str, Any]) -> Iterator[str]:
+    limit = config.get("data", {}).get("test_images")
+    for name in config["datasets"]:
+        there = min(limit or DATASETS[name].test, DATASETS[name].test)
+        for position, image in enumerate(config.get("figures", {}).get("feature_maps", {}).get("images", [])):
+            if image >= there:
+                yield (
+                    f"figures.feature_maps.images[{position}] is {image}, but there are {there} test images of {name}: "
+                    f"choose from 0 to {there - 1}."
+                )
 
 
 def _sentences(error: ValidationError) -> Iterator[str]:

@@ -116,7 +116,7 @@ def sweep(
         outputs = _probe(recorder, first, layers, channel_axes)
         recorder.layers = layers  # the probe has shown all of them
         per_batch = _images_per_batch(outputs, aggregations, len(angles), device, batch_size)
-        state = Sweep(classes, aggregations, _worth_compiling(outputs, aggregations, measured * len(angles), device))
+        state = Sweep(classes, aggregations, worth_compiling(outputs, aggregations, measured * len(angles), device))
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
                 waiting = images[labels == label].to(device)
@@ -186,7 +186,7 @@ def _images_per_batch(
     return max(1, min(batch_size // rotations, (free - state) // image))
 
 
-def _worth_compiling(
+def worth_compiling(
     outputs: Mapping[Layer, Tensor], aggregations: Sequence[str], rotated_images: int, device: torch.device
 ) -> bool:
     """Whether the table is finished sooner if the statistics are compiled first."""
