@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+import test_figures_convergence
+import test_figures_feature_maps
 from figure_tables import accuracy, history, network, published
 from matplotlib.figure import Figure
 
@@ -19,8 +21,10 @@ from rotvar.figures.accuracy_by_angle import accuracy_by_angle
 from rotvar.figures.accuracy_polar import accuracy_polar
 from rotvar.figures.agreement import agreement
 from rotvar.figures.classes import by_class
+from rotvar.figures.convergence import convergence
 from rotvar.figures.depth import by_depth
 from rotvar.figures.distribution import distribution
+from rotvar.figures.feature_maps import feature_maps
 from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
@@ -153,6 +157,18 @@ def test_agreement() -> Figure:
 @golden("agreement", "none")
 def test_agreement_of_nothing() -> Figure:
     return agreement(published("accuracy")[:0], published("global_variance")[:0])
+
+
+@golden("convergence", "trainings")
+def test_convergence() -> Figure:
+    values = test_figures_convergence.VALUES
+    trainings = [test_figures_convergence.table(values, training=name) for name in theme.TRAININGS]
+    return convergence(pd.concat(trainings), images=2000, angles=4)
+
+
+@golden("feature_maps", "trainings")
+def test_feature_maps() -> Figure:
+    return feature_maps(pd.concat([test_figures_feature_maps.table(training=name) for name in theme.TRAININGS]))
 
 
 def test_every_figure_has_an_image_and_every_image_a_test() -> None:

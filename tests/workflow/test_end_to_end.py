@@ -4,9 +4,10 @@ import re
 from pathlib import Path
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import yaml
-from copies import copy_workflow, run_snakemake
+from copies import ROOT, copy_workflow, run_snakemake
 
 from rotvar import results, summary
 
@@ -20,6 +21,7 @@ STUDY = {
     "measurement": {"angles": 4},
     "figures": {"aggregations": ["spatial"]},
 }
+RESULTS_PAGE = ROOT / "docs" / "results.md"
 TRAININGS = ["rotated", "unrotated"]
 CLASSES = [str(digit) for digit in range(10)]
 
@@ -41,6 +43,17 @@ def table(study: Path, what: str) -> pd.DataFrame:
     assert sorted(read["training"].unique()) == TRAININGS
     assert sorted(read["seed"].unique()) == [0, 1]
     return read
+
+
+@pytest.mark.parametrize("what", ["models", "accuracy", "variance", "feature_maps", "convergence"])
+def test_every_column_is_documented(what: str, study: Path) -> None:
+    """docs/results.md has a table of the columns of each kind of file, in their order."""
+    file = next((study / "results" / what).rglob("*.parquet"))
+    (section,) = re.findall(
+        rf"^## `{what}/NETWORK/{file.name}`$(.*?)(?=^## |\Z)", RESULTS_PAGE.read_text(), re.M | re.S
+    )
+    cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
+    assert re.findall("`(.+?)`", " ".join(cells)) == pq.read_schema(file).names
 
 
 def test_histories(study: Path) -> None:
