@@ -3,6 +3,7 @@ import ast
 import os
 import sys
 from collections import Counter
+from itertools import product
 from pathlib import Path
 
 import yaml
@@ -84,16 +85,14 @@ MEASUREMENT = {key: value for key, value in config["measurement"].items() if key
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
 STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
 
-# The figures of one data set and model, and those across all of them.
-FIGURES = [
-    *expand("heatmap_{aggregation}_{stratum}", aggregation=config["figures"]["aggregations"], stratum=STRATA),
-    *expand("{figure}_{aggregation}", figure=["layers", "classes"], aggregation=config["figures"]["aggregations"]),
-    "last_layer",
-    "training_curves",
-    "accuracy",
-    "accuracy_by_angle",
-]
-OVERVIEW_FIGURES = ["global_variance", *expand("depth_{aggregation}", aggregation=config["figures"]["aggregations"])]
+# The figures and tables of the study, as declared beside the rules that make them (figure, overview_figure, table), and
+# what the wildcards in their names stand for.
+FIGURES = []
+TABLES = []
+DRAWN_FOR = dict(dataset=config["datasets"], model=config["models"], aggregation=config["figures"]["aggregations"])
+
+# One value of each wildcard, where any will do.
+EXAMPLE = {wildcard: values[0] for wildcard, values in {**NETWORKS, **DRAWN_FOR}.items()}
 
 # The published numbers, drawn and listed beside ours.
 PUBLISHED = str(SCRIPTS / "rotvar" / "published.json")
@@ -130,13 +129,37 @@ def imports(file):
 
 
 def figure(name, caption, category, **labels):
-    """The report's copy of a figure of one data set and model; every figure of a category has the same labels."""
-    return report(
-        f"<figures>/{{dataset}}/{{model}}/{name}.png",
-        caption=f"../report/{caption}.rst",
-        category=category,
-        labels={"data set": "{dataset}", "model": "{model}", **labels},
-    )
+    """Declare a figure of each data set and model, and give its path.
+
+    The report shows it in its category, with the caption workflow/report/captions/{caption}.md; labels tell the figures
+    that share a caption apart, and get switches.
+    """
+    labels = {"dataset": "{dataset}", "model": "{model}", **labels}
+    return overview_figure(f"{{dataset}}/{{model}}/{name}", caption, category, **labels)
+
+
+def overview_figure(name, caption, category="All networks", **labels):
+    """Declare a figure across data sets and models, and give its path."""
+    FIGURES.append(dict(name=name, caption=caption, category=category, labels=labels))
+    return f"<figures>/{name}.png"
+
+
+def table(name):
+    """Declare a table, and give its path; the caption in the report is workflow/report/captions/{name}_table.md."""
+    TABLES.append(name)
+    return f"<tables>/{name}.csv"
+
+
+def drawn(**only):
+    """Every declared figure for every value of the wildcards in its name, or for `only` some of them."""
+    found = []
+    for declared in FIGURES:
+        wildcards = [wildcard for wildcard in DRAWN_FOR if f"{{{wildcard}}}" in declared["name"]]
+        for values in product(*({**DRAWN_FOR, **only}[wildcard] for wildcard in wildcards)):
+            chosen = dict(zip(wildcards, values))
+            labels = {label: value.format(**chosen) for label, value in declared["labels"].items()}
+            found.append({**declared, "name": declared["name"].format(**chosen), "labels": labels})
+    return found
 
 
 def announce(workflow):

@@ -4,12 +4,7 @@ rule tabulate_variance:
         published=PUBLISHED,
         code=code("tabulate_variance"),
     output:
-        csv=report(
-            "<tables>/global_variance.csv",
-            caption="../report/tables.rst",
-            category="Tables",
-            labels={"table": "global variance"},
-        ),
+        csv=table("global_variance"),
         md="<tables>/global_variance.md",
         tex="<tables>/global_variance.tex",
     log:
@@ -33,12 +28,7 @@ rule tabulate_accuracy:
         published=PUBLISHED,
         code=code("tabulate_accuracy"),
     output:
-        csv=report(
-            "<tables>/accuracy.csv",
-            caption="../report/tables.rst",
-            category="Tables",
-            labels={"table": "accuracy"},
-        ),
+        csv=table("accuracy"),
         md="<tables>/accuracy.md",
         tex="<tables>/accuracy.tex",
     log:
