@@ -43,6 +43,7 @@ def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, t
         "plot_depth": 2,
         "tabulate_accuracy": 1,
         "tabulate_variance": 1,
+        "write_report": 1,
         "all": 1,
     }
 
@@ -64,6 +65,7 @@ def test_the_demo(workflow: Path) -> None:
         "plot_depth": 1,
         "tabulate_accuracy": 1,
         "tabulate_variance": 1,
+        "write_report": 1,
         "all": 1,
     }
 

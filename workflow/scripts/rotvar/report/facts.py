@@ -71,7 +71,7 @@ def study(histories: Sequence[str | Path], variances: Sequence[str | Path]) -> l
 def jobs(benchmarks: str | Path, rules: Sequence[str]) -> pd.DataFrame:
     """What the jobs of each of these rules took, from the benchmarks that Snakemake kept under a folder.
 
-    Columns: rule, jobs (how many), seconds (of all together), "longest seconds" and "memory (MB)" (the most of one job).
+    Columns: rule, jobs (how many), seconds (of all together), "longest seconds" and "memory (MB)" (of one job).
     """
     rows = []
     for file in sorted(Path(benchmarks).rglob("*.tsv")):
@@ -79,7 +79,8 @@ def jobs(benchmarks: str | Path, rules: Sequence[str]) -> pd.DataFrame:
         rule = file.relative_to(benchmarks).parts[0].removesuffix(".tsv")
         rows.append({"rule": rule, "seconds": measured["s"].sum(), "memory": measured["max_rss"].max()})
     table = pd.DataFrame(rows, columns=["rule", "seconds", "memory"])
-    table["rule"] = pd.Categorical(table["rule"], pd.Index(rules))  # in this order, and no rule of another time
+    table = table[table["rule"].isin(rules)]
+    table["rule"] = pd.Categorical(table["rule"], pd.Index(rules))  # in this order
     found = table.groupby("rule", observed=True).agg(
         jobs=("rule", "size"), seconds=("seconds", "sum"), longest=("seconds", "max"), memory=("memory", "max")
     )

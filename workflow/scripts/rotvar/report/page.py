@@ -52,7 +52,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Download:
-    """A table of the study: its caption (a name), itself, its CSV file (.md and .tex lie beside it), the report's folder.
+    """A table of the study: its caption (a name), itself, its CSV file (.md and .tex beside it), the report's folder.
 
     The report holds the CSV, so that it can be had from a report that was sent alone.
     """
