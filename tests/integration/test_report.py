@@ -156,7 +156,7 @@ def test_tables_sort_and_filter(opened: Opened) -> None:
 def test_links_lead_to_files_and_places(opened: Opened) -> None:
     links = {link.get_attribute("href") for link in opened.page.locator("a").all()}
     outside = {link for link in links if re.match("https:|data:", link)}
-    assert len(outside) == 3  # the paper, and two tables to save
+    assert len(outside) == 4  # the paper, and three tables to save
     for link in links - outside:
         if link.startswith("#"):
             assert opened.page.locator(link).count() == 1
@@ -232,7 +232,7 @@ def test_a_class_called_script_does_no_harm(browser: Browser, tmp_path: Path, mo
     report = tmp_path / "report.html"
     report.write_text(render(figures, table, SCRIPT))
     opened = Opened(browser, report)
-    assert opened.page.locator("script").count() == 1
+    assert opened.page.locator("script:not([type])").count() == 1
     assert opened.page.locator(".kind strong").first.inner_text() == f"{SCRIPT} · {SCRIPT} · class {SCRIPT}"
     opened.page.locator(".kind label").nth(1).click()
     assert "onload" in opened.page.locator(".kind figure:visible strong").inner_text()
@@ -327,10 +327,11 @@ def test_a_study_of_48_networks_is_small_and_opens_at_once(
         add(EXAMPLE / f"depth_{aggregation}.png", "depth", aggregation=aggregation)
     add(EXAMPLE / "global_variance.png", "global_variance")
     assert len(figures) == 2 * 4 * (2 * (12 + 2) + 4) + 3
-    rows = product(datasets, models, ("unrotated", "rotated"), range(3))
-    networks = pd.DataFrame(rows, columns=["dataset", "model", "training", "seed"])
+    rows = product(datasets, models, ("unrotated", "rotated"), range(2 * 4 * 100), ["convolution"], [0.12345])
+    names = ["dataset", "model", "training", "layer_index", "kind", "normalized_variance"]
+    layers = pd.DataFrame(rows, columns=names)  # a table of layer means: strata x aggregations x 100 layers
     report = tmp_path / "report.html"
-    report.write_text(render(figures, networks))
+    report.write_text(render(figures, layers))
     size = report.stat().st_size / 1e6
     began = time.perf_counter()
     opened = Opened(browser, report)
@@ -339,6 +340,10 @@ def test_a_study_of_48_networks_is_small_and_opens_at_once(
     with capsys.disabled():
         print(f"[{len(figures)} figures, {size:.0f} MB, opened in {seconds:.1f} s]", end=" ")
     assert opened.complaints == []
+    assert opened.page.locator("tbody tr").count() == 3 * page.ROWS
+    assert opened.page.get_by_text(f"{len(layers) - page.ROWS} more rows").count() == 3
+    opened.page.locator("#workflow").get_by_label("model", exact=True).select_option("VGG16")
+    assert opened.page.get_by_text(f"{len(layers) // 4 - page.ROWS} more rows").count() == 1
     assert size < 60
     assert seconds < 3
     opened.page.close()

@@ -11,6 +11,11 @@ UNROTATED = {"conv": [0.5, 1.0, 1.5], "fc": [1.0, 2.0]}
 ROTATED = {"conv": [0.25, 0.5, 0.75], "fc": [0.5, 1.0]}
 
 
+def seeds(*values: Mapping[str, Sequence[float]], strata: Sequence[str] = ("all",)) -> pd.DataFrame:
+    """A variance table of one training, rotated, whose seeds 0, 1, ... are worth these layers' values."""
+    return pd.concat(variance({"rotated": network}, strata, seed=seed) for seed, network in enumerate(values))
+
+
 def variance(
     values: Mapping[str, Mapping[str, Sequence[float]]] | None = None,
     strata: Sequence[str] = ("all",),

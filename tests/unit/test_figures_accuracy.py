@@ -60,11 +60,34 @@ def test_published_values_of_this_network_are_diamonds() -> None:
     assert "published" not in [text.get_text() for text in other.legends[0].get_texts()]
 
 
+TWO_SEEDS = table([("0", "a", 10, 5, "rotated", 0), ("0", "a", 10, 7, "rotated", 1)])
+
+
 def test_seeds_are_a_mean_and_a_standard_deviation() -> None:
-    (axes,) = accuracy_bars(table([("0", "a", 10, 5, "rotated", 0), ("0", "a", 10, 7, "rotated", 1)])).axes
+    (axes,) = (figure := accuracy_bars(TWO_SEEDS)).axes
     assert axes.patches[0].get_height() == pytest.approx(0.6)
     low, high = axes.collections[0].get_segments()[0][:, 1]
     assert (low, high) == pytest.approx((0.6 - 0.02**0.5, 0.6 + 0.02**0.5))
+    assert figure.get_suptitle() == "MNIST  ·  SimpleConv  ·  accuracy  ·  mean ± std over 2 seeds"
+
+
+def test_a_training_of_one_seed_beside_one_of_two_has_no_spread() -> None:
+    (axes,) = accuracy_bars(pd.concat([TWO_SEEDS, table([("0", "a", 10, 9, "unrotated", 0)])])).axes
+    bars = [segment for line in axes.collections for segment in line.get_segments() if len(segment)]
+    assert [bar[:, 1].mean() for bar in bars] == pytest.approx([0.6])
+    assert not accuracy_bars(TWO).axes[0].collections
+
+
+def test_by_angle_seeds_are_a_mean_and_a_band() -> None:
+    rows = [("0", 4, 0), ("0", 8, 1), ("90", 5, 0), ("90", 5, 1)]
+    figure = accuracy_by_angle(table([(angle, "a", 10, correct, "rotated", seed) for angle, correct, seed in rows]))
+    above, below = figure.axes[:2]
+    assert above.lines[0].get_ydata().tolist() == pytest.approx([0.6, 0.5])
+    heights = above.collections[0].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((0.6 - 0.08**0.5, 0.6 + 0.08**0.5))
+    np.testing.assert_allclose(below.get_images()[0].get_array(), [[0.6, 0.5]])
+    assert figure.get_suptitle() == "MNIST  ·  SimpleConv  ·  accuracy by angle  ·  mean ± std over 2 seeds"
+    assert not accuracy_by_angle(TWO).axes[0].collections
 
 
 def test_by_angle_all_classes_above_each_below() -> None:

@@ -3,8 +3,9 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
-from figure_tables import ROTATED, UNROTATED, variance
+from figure_tables import ROTATED, UNROTATED, seeds, variance
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
@@ -141,11 +142,43 @@ def test_a_table_straight_from_the_measure_needs_no_partition_columns() -> None:
     assert figure.axes[0].get_title() == ""
 
 
-def test_several_seeds_are_an_error() -> None:
-    table = variance()
-    table.loc[table.index[:2], "seed"] = 1
-    with pytest.raises(InputError, match="shows one seed, the table holds 1, 0: select one"):
-        heatmap(table, "all", "mean")
+def test_of_several_seeds_the_map_is_the_first_and_the_title_has_the_global_value_of_all() -> None:
+    three = [variance(strata=["all", "0 - zero"], seed=seed) for seed in (7, 0, 1)]
+    for table, more in zip(three, [0, 1, 2], strict=True):
+        table["normalized_variance"] += more * (table["training"] == "rotated")
+    figure = heatmap(pd.concat(three), "0 - zero", "mean")
+    for drawn, alone in zip(pictures(figure), pictures(heatmap(three[0], "0 - zero", "mean")), strict=True):
+        np.testing.assert_array_equal(drawn, alone)
+    # The unrotated units 0.5, 1, 1.5, 1, 2 and the rotated halves of them, 0.25 more for the class
+    titles = ["trained unrotated, seed 7\nglobal: 1.450 ± 0.000", "trained rotated, seed 7\nglobal: 1.850 ± 1.000"]
+    assert [axes.get_title() for axes in figure.axes[:2]] == titles
+    assert figure.get_suptitle().endswith("stratum: 0 - zero  ·  aggregation: mean  ·  global: mean ± std over 3 seeds")
+
+
+def test_the_scale_is_that_of_the_seed_that_is_shown() -> None:
+    figure = heatmap(seeds({"conv": [1.0, 1.0]}, {"conv": [9.0, 20.0]}), "all", "mean")
+    assert figure.axes[0].get_images()[0].get_clim() == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("units", [[INF, INF], [NAN, INF]])
+def test_the_global_value_of_seeds_with_and_without_finite_units(units: list[float]) -> None:
+    below = "trained rotated, seed 0\nglobal: "
+    for others, value in {(1.0,): "1.000", (1.0, 3.0): "2.000 ± 1.414", (INF, INF): "–"}.items():
+        table = seeds({"conv": units}, *({"conv": [other, INF]} for other in others))
+        assert heatmap(table, "all", "mean").axes[0].get_title() == below + value
+
+
+@pytest.mark.parametrize("layers", [2, 30])
+def test_the_titles_of_several_seeds_have_room(layers: int) -> None:
+    network = {f"conv{index}": [0.5, 1.0] for index in range(layers)}
+    figure = heatmap(
+        pd.concat(variance({"unrotated": network, "rotated": network}, seed=seed) for seed in range(3)), "all", "mean"
+    )
+    figure.draw_without_rendering()
+    boxes = [axes.title.get_window_extent() for axes in figure.axes[:2]]
+    assert not boxes[0].overlaps(boxes[1])
+    assert not any(box.overlaps(figure._suptitle.get_window_extent()) for box in boxes)
+    assert not boxes[1].overlaps(figure.axes[0].get_window_extent())
 
 
 def test_an_unknown_stratum_is_an_error() -> None:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from figure_tables import variance
+from figure_tables import seeds, variance
 
 from rotvar.figures.last_layer import last_layer
 
@@ -41,6 +41,22 @@ def test_marks_that_occur_are_in_the_legend() -> None:
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["infinite"]
     assert [text.get_text() for text in figure.axes[0].texts] == ["∞", "∞", "1.00", "1.25"]
     assert last_layer(variance(strata=[ZERO, ONE])).legends == []
+
+
+def test_cells_of_several_seeds_are_means_with_their_standard_deviation() -> None:
+    figure = last_layer(seeds({"fc": [1.0, INF]}, {"fc": [3.0, 2.0]}, strata=[ZERO, ONE]))
+    drawn = figure.axes[0].get_images()[0].get_array()
+    assert drawn.tolist() == [[2.0, 2.25], [-1.0, -1.0]]
+    assert [text.get_text() for text in figure.axes[0].texts] == ["2.00\n±1.41", "2.25\n±1.41", "∞", "∞"]
+    # The finite cells are 1, 1.25 and 3, 3.25, 2, 2.25: means 1.125 and 2.625
+    assert figure.axes[0].get_title() == "trained rotated\nall cells: 1.875 ± 1.061"
+    assert figure.get_suptitle().endswith("last layer (fc)  ·  mean ± std over 2 seeds")
+
+
+def test_one_seed_has_no_spread() -> None:
+    figure = last_layer(variance({"rotated": {"fc": [1.0]}}, strata=[ZERO]))
+    assert figure.axes[0].get_title() == "trained rotated"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["1.00"]
 
 
 @pytest.mark.parametrize(("value", "drawn"), [(0.5, 0.5), (INF, -1.0), (NAN, NAN)])

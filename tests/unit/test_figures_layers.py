@@ -3,9 +3,8 @@
 import math
 
 import numpy as np
-import pandas as pd
 import pytest
-from figure_tables import variance
+from figure_tables import seeds, variance
 from matplotlib.colors import to_hex
 
 from rotvar.figures import layer_axis, theme
@@ -32,13 +31,30 @@ def test_a_line_for_each_training_and_stratum() -> None:
 
 
 def test_seeds_are_a_mean_and_a_band_of_one_standard_deviation() -> None:
-    first = variance({"rotated": {"conv": [1.0]}}, seed=0)
-    figure = by_layer(pd.concat([first, variance({"rotated": {"conv": [3.0]}}, seed=1)]), "mean")
+    figure = by_layer(seeds({"conv": [1.0], "fc": [1.0]}, {"conv": [3.0], "fc": [1.0]}), "mean")
     (axes,) = figure.axes
-    assert axes.lines[0].get_ydata().tolist() == [2.0]
+    assert axes.lines[0].get_ydata().tolist() == [2.0, 1.0]
     heights = axes.collections[0].get_paths()[0].vertices[:, 1]
     assert (heights.min(), heights.max()) == pytest.approx((2 - 2**0.5, 2 + 2**0.5))
-    assert figure.get_suptitle() == "MNIST  ·  VGG16  ·  aggregation: mean  ·  2 seeds"
+    assert axes.get_ylim()[1] > 2 + 2**0.5
+    assert figure.get_suptitle() == "MNIST  ·  VGG16  ·  aggregation: mean  ·  mean ± std over 2 seeds"
+
+
+def test_the_spread_of_one_layer_is_a_bar() -> None:
+    (axes,) = by_layer(seeds({"conv": [1.0]}, {"conv": [3.0]}), "mean").axes
+    assert axes.collections[0].get_segments()[0][:, 1].tolist() == pytest.approx([2 - 2**0.5, 2 + 2**0.5])
+
+
+def test_classes_of_several_seeds_are_means_with_their_global_value_beside_them() -> None:
+    networks = {"conv": [1.0, 1.0], "fc": [4.0]}, {"conv": [3.0, INF], "fc": [6.0]}
+    figure = by_class(seeds(*networks, strata=["0 - zero", "1 - one"]), "mean")
+    assert figure.axes[0].get_images()[0].get_array().tolist() == [[2.0, 5.0], [2.25, 5.25]]
+    labels = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert labels == ["0 - zero   3.250 ± 1.768", "1 - one   3.500 ± 1.768"]  # of 2 and 4.5, the means of finite units
+    assert figure.axes[0].get_ylabel() == "class and global value"
+    assert figure.get_suptitle().endswith("mean ± std over 2 seeds")
+    figure.draw_without_rendering()
+    assert all(label.get_window_extent().x0 > 0 for label in figure.axes[0].get_yticklabels())
 
 
 def test_infinite_and_missing_units_do_not_count_and_a_layer_of_them_is_a_gap() -> None:

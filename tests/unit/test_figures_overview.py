@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from figure_tables import variance
+from figure_tables import seeds, variance
 from matplotlib.colors import to_hex
 
 from rotvar import summary
@@ -65,12 +65,32 @@ def test_published_values_stand_beside_ours() -> None:
 
 
 def test_seeds_are_a_mean_with_a_line() -> None:
-    seeds = [variance({"rotated": {"conv": [value]}}, seed=seed) for seed, value in enumerate([1.0, 3.0])]
-    figure = global_variance(pd.concat(map(summary.global_variance, seeds)))
+    figure = global_variance(summary.global_variance(seeds({"conv": [1.0]}, {"conv": [3.0]})))
     bars = figure.axes[0].containers[0]
     assert bars.lines[0].get_ydata().tolist() == [2.0]
     low, high = bars.lines[2][0].get_segments()[0][:, 1]
     assert (low, high) == pytest.approx((2 - 2**0.5, 2 + 2**0.5))
+    assert figure.get_suptitle().endswith("mean ± std over 2 seeds")
+
+
+def test_one_seed_has_no_line() -> None:
+    figure = global_variance(pd.concat(map(summary.global_variance, study())))
+    assert not any(len(line) for bars in figure.axes[0].containers for line in bars.lines[2][0].get_segments())
+    assert "seeds" not in figure.get_suptitle()
+
+
+def test_the_depths_of_several_seeds_are_a_mean_and_a_band() -> None:
+    networks = [{f"conv{index}": [value] for index in range(21)} for value in (1.0, 3.0)]
+    (axes,) = (figure := by_depth(summary.layer_means(seeds(*networks)), "mean")).axes
+    assert axes.collections[0].get_offsets()[:, 1].tolist() == [2.0] * 21
+    assert axes.lines[0].get_ydata().tolist() == [2.0] * 10
+    heights = axes.collections[1].get_paths()[0].vertices[:, 1]
+    assert (heights.min(), heights.max()) == pytest.approx((2 - 2**0.5, 2 + 2**0.5))
+    assert axes.get_ylim()[1] > 2 + 2**0.5
+    assert figure.get_suptitle().endswith("mean ± std over 2 seeds")
+    (axes,) = (figure := by_depth(summary.layer_means(seeds(networks[0])), "mean")).axes
+    assert len(axes.collections) == 1  # the points
+    assert "seeds" not in figure.get_suptitle()
 
 
 def test_depth_is_relative_and_layers_are_averaged_in_tenths() -> None:

@@ -50,8 +50,13 @@ def test_seeds_are_a_mean_and_a_band() -> None:
     assert lines(figure, 0)[0][3] == [2.0, 1.0]
     heights = figure.axes[0].collections[0].get_paths()[0].vertices[:, 1]
     assert heights.max() == pytest.approx(2 + 2**0.5)
+    assert figure.get_suptitle() == "training  ·  mean ± std over 2 seeds"
 
 
-def test_one_epoch_is_a_point() -> None:
-    figure = training_curves(HISTORY[(HISTORY["epoch"] == 1) & (HISTORY["seed"] == 0)])
+def test_one_epoch_is_a_point_and_its_spread_a_bar() -> None:
+    first = HISTORY[HISTORY["epoch"] == 1]
+    figure = training_curves(first[first["seed"] == 0])
     assert {line.get_marker() for line in figure.axes[0].lines} == {"o"}
+    assert not figure.axes[0].collections
+    bars = training_curves(first).axes[0].collections[0].get_segments()
+    assert bars[0][:, 1].tolist() == pytest.approx([2 - 2**0.5, 2 + 2**0.5])

@@ -112,7 +112,7 @@ def test_a_table_shows_titles_and_three_decimals_and_sorts_by_all() -> None:
         ["MNIST", "rotated", "rotated", "–", "1 h 2 min"],
     ]
     assert [row[3].value for row in table.rows] == [0.12345, ""]
-    assert [cell.style for cell in table.rows[0]] == ["", "unrotated", "", "", ""]  # the test set has no colour
+    assert [column.coloured for column in table.columns] == [False, True, False, False, False]
 
 
 def test_a_duration_has_at_most_two_units() -> None:

@@ -80,3 +80,10 @@ def test_over_seeds() -> None:
     assert ours["accuracy"].tolist() == [2.0, 5.0]
     assert ours["seeds"].tolist() == [2, 1]
     np.testing.assert_allclose(ours["std"], [2**0.5, np.nan])
+
+
+def test_a_seed_without_a_value_does_not_count() -> None:
+    table = pd.DataFrame({"seed": [0, 1, 2], "global_variance": [1.0, np.nan, 3.0]}).assign(model="a")
+    assert summary.over_seeds(table, "global_variance").to_dict("records") == [
+        {"model": "a", "global_variance": 2.0, "std": 2**0.5, "seeds": 2}
+    ]

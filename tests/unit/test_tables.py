@@ -82,6 +82,14 @@ def test_csv_has_every_digit(tmp_path: Path) -> None:
     pd.testing.assert_frame_equal(pd.read_csv(tmp_path / "accuracy.csv"), table, check_exact=True, check_dtype=False)
 
 
+def test_one_seed_has_an_empty_std(tmp_path: Path) -> None:
+    names = [tmp_path / f"accuracy.{suffix}" for suffix in ("csv", "md", "tex")]
+    tables.write(tables.accuracy(OURS[OURS["seed"] == 0]), *names)
+    csv, markdown, latex = (name.read_text(encoding="utf-8") for name in names)
+    assert "digits,simple_conv,rotated,rotated,1,0.9,,,\n" in csv
+    assert "nan" not in (csv + markdown + latex).lower()
+
+
 def test_markdown(tmp_path: Path) -> None:
     tables.write(tables.accuracy(OURS).iloc[[0, 2]], tmp_path / "accuracy.md")
     lines = (tmp_path / "accuracy.md").read_text(encoding="utf-8").splitlines()
@@ -107,3 +115,26 @@ def test_another_format_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"table\.xlsx: end the name in \.csv, \.md or \.tex"):
         tables.write(OURS, tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_layers_in_execution_order_with_mean_and_spread_over_seeds() -> None:
+    values = pd.DataFrame(
+        [
+            ("rotated", seed, stratum, 10 * index, f"layer{10 * index}", index + seed)
+            for seed in (0, 1)
+            for stratum in ("stratified", "all", "0")
+            for index in (2, 1, 0)
+        ],
+        columns=["training", "seed", "stratum", "layer_index", "layer", "normalized_variance"],
+    ).assign(**NETWORK, aggregation="mean", kind="convolution", units=8, finite=8)
+    table = tables.layers(values)
+    assert list(table.columns) == [
+        *["dataset", "model", "training", "stratum", "aggregation"],
+        *["layer_index", "layer", "kind", "seeds", "normalized_variance", "std"],
+    ]
+    assert table["stratum"].tolist() == ["all"] * 3 + ["stratified"] * 3  # classes have a figure, and the Parquet files
+    assert table["layer_index"].tolist() == [0, 10, 20] * 2
+    assert table["layer"].tolist() == ["layer0", "layer10", "layer20"] * 2
+    assert table["normalized_variance"].tolist() == [0.5, 1.5, 2.5] * 2
+    assert table["std"].tolist() == pytest.approx([0.5**0.5] * 6)
+    assert set(table["seeds"]) == {2}

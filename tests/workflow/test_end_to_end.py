@@ -66,6 +66,7 @@ def test_figures(study: Path) -> None:
         files = list(folder.rglob(f"*{suffix}"))
         assert {str(file.relative_to(folder).with_suffix("")) for file in files} == expected
         assert all(file.read_bytes().startswith(beginning) for file in files)
+    assert [file.name for file in folder.rglob("*.svg") if "mean ± std over 2 seeds" not in file.read_text()] == []
 
 
 def test_tables(study: Path) -> None:
@@ -77,7 +78,9 @@ def test_tables(study: Path) -> None:
     assert sorted(zip(accuracy["training"], accuracy["test"], strict=True)) == [
         (training, test) for training in TRAININGS for test in ("rotated", "unrotated")
     ]
-    assert set(accuracy["seeds"]) == {2}
+    for table in (accuracy, pd.read_csv(folder / "global_variance.csv")):
+        assert set(table["seeds"]) == {2}
+        assert table["std"].notna().all()
 
 
 def test_every_job_has_a_log_and_a_benchmark(study: Path) -> None:

@@ -42,6 +42,7 @@ def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, t
         "plot_global_variance": 1,
         "plot_depth": 2,
         "tabulate_accuracy": 1,
+        "tabulate_layers": 1,
         "tabulate_variance": 1,
         "write_report": 1,
         "all": 1,
@@ -64,6 +65,7 @@ def test_the_demo(workflow: Path) -> None:
         "plot_global_variance": 1,
         "plot_depth": 1,
         "tabulate_accuracy": 1,
+        "tabulate_layers": 1,
         "tabulate_variance": 1,
         "write_report": 1,
         "all": 1,
@@ -82,7 +84,11 @@ def test_the_demo_writes_to_its_own_folder(workflow: Path) -> None:
     [
         ("train", "train", {"download_dataset", "train_model"}),
         ("measure", "measure", {"download_dataset", "train_model", "measure_accuracy", "measure_variance"}),
-        ("tables", "tables", {"tabulate_accuracy", "tabulate_variance", "measure_accuracy", "measure_variance"}),
+        (
+            "tables",
+            "tables",
+            {"tabulate_accuracy", "tabulate_layers", "tabulate_variance", "measure_accuracy", "measure_variance"},
+        ),
         ("mnist_simple_conv", "mnist_simple_conv", {"plot_heatmaps", "plot_last_layer", "plot_training_curves"}),
     ],
 )

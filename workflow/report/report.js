@@ -67,27 +67,42 @@ for (const button of document.querySelectorAll(".full")) {
 
 for (const table of document.querySelectorAll(".table")) {
   const body = table.querySelector("tbody");
+  const most = Number(document.body.dataset.rows);
+  const rows = JSON.parse(table.querySelector("script").textContent); // a cell is [text, value to sort by]
   const headings = [...table.querySelectorAll("th")];
+  const filters = [...table.querySelectorAll("select[data-column]")];
+
+  function fill() {
+    const chosen = rows.filter((row) => filters.every((one) => !one.value || row[one.dataset.column][0] === one.value));
+    const shown = chosen.slice(0, most).map((row) => {
+      const line = document.createElement("tr");
+      row.forEach(([text], column) => {
+        const cell = line.insertCell();
+        cell.textContent = text;
+        const kind = headings[column].classList;
+        if (kind.contains("number")) cell.className = "number";
+        if (kind.contains("coloured")) cell.className = text;
+      });
+      return line;
+    });
+    body.replaceChildren(...shown);
+    const more = chosen.length - shown.length;
+    table.querySelector(".more").textContent = more ? `${more} more rows` : "";
+  }
+
   headings.forEach((heading, column) => {
     heading.querySelector("button").addEventListener("click", () => {
       const sign = heading.getAttribute("aria-sort") === "ascending" ? -1 : 1;
       for (const other of headings) other.removeAttribute("aria-sort");
       heading.setAttribute("aria-sort", sign === 1 ? "ascending" : "descending");
       const number = heading.classList.contains("number");
-      const value = (row) => row.cells[column].dataset.value;
-      const compare = (a, b) => {
-        if (value(a) === "" || value(b) === "") return (value(a) === "") - (value(b) === ""); // no value comes last
-        return sign * (number ? value(a) - value(b) : value(a).localeCompare(value(b), "en", { numeric: true }));
-      };
-      body.append(...[...body.rows].sort(compare));
+      rows.sort((one, other) => {
+        const [a, b] = [one[column][1], other[column][1]];
+        if (a === "" || b === "") return (a === "") - (b === ""); // no value comes last
+        return sign * (number ? a - b : a.localeCompare(b, "en", { numeric: true }));
+      });
+      fill();
     });
   });
-  const filters = [...table.querySelectorAll("select[data-column]")];
-  for (const filter of filters) {
-    filter.addEventListener("change", () => {
-      for (const row of body.rows) {
-        row.hidden = filters.some((one) => one.value && row.cells[one.dataset.column].textContent !== one.value);
-      }
-    });
-  }
+  for (const filter of filters) filter.addEventListener("change", fill);
 }

@@ -55,9 +55,8 @@ NETWORKS = dict(
     training=list(config["trainings"]),
     seed=config["seeds"],
 )
-# The networks of one figure: of one data set and model, with every seed or the first.
+# The networks of one figure: of one data set and model.
 TRAININGS = dict(training=NETWORKS["training"], seed=config["seeds"], allow_missing=True)
-TRAININGS_OF_FIRST_SEED = TRAININGS | dict(seed=config["seeds"][:1])
 
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {

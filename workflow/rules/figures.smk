@@ -1,10 +1,9 @@
-# Figures of one data set and model, its trainings together. Heatmaps show single units and therefore one seed, the
-# first; the other figures show all seeds.
+# Figures of one data set and model, its trainings and seeds together.
 
 
 rule plot_heatmaps:
     input:
-        variance=collect(rules.measure_variance.output.variance, **TRAININGS_OF_FIRST_SEED),
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_heatmaps"),
     output:
         png=[
@@ -79,7 +78,7 @@ rule plot_classes:
 
 rule plot_last_layer:
     input:
-        variance=collect(rules.measure_variance.output.variance, **TRAININGS_OF_FIRST_SEED),
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_last_layer"),
     output:
         png=figure("last_layer", caption="last_layer", category="Last layer"),

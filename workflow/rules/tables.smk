@@ -22,6 +22,29 @@ rule tabulate_variance:
         "../scripts/tabulate_variance.py"
 
 
+rule tabulate_layers:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **NETWORKS),
+        code=code("tabulate_layers"),
+    output:
+        csv=table("layers"),
+        md="<tables>/layers.md",
+        tex="<tables>/layers.tex",
+    log:
+        "<logs>/tabulate_layers.log",
+    benchmark:
+        "<benchmarks>/tabulate_layers.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    message:
+        "Tabulating variance by layer"
+    script:
+        "../scripts/tabulate_layers.py"
+
+
 rule tabulate_accuracy:
     input:
         accuracy=collect(rules.measure_accuracy.output.accuracy, **NETWORKS),
@@ -49,4 +72,5 @@ rule tabulate_accuracy:
 rule tables:
     input:
         rules.tabulate_variance.output,
+        rules.tabulate_layers.output,
         rules.tabulate_accuracy.output,

@@ -8,7 +8,7 @@ from rotvar.jobs import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-CAPTION = "Accuracy on the unrotated and on the randomly rotated test set."
+CAPTION = "Accuracy on the unrotated and on the randomly rotated test set: mean and std (n - 1) over seeds."
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):

@@ -10,7 +10,9 @@ from rotvar.jobs import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-CAPTION = "Global variance: mean normalized variance over all finite units of all layers."
+CAPTION = (
+    "Global variance (mean normalized variance over all finite units of all layers): mean and std (n - 1) over seeds."
+)
 
 
 def summarize(files: list[str]) -> pd.DataFrame:

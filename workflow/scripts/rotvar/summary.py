@@ -46,13 +46,13 @@ def accuracy_by_test(accuracy: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_seeds(table: pd.DataFrame, value: str) -> pd.DataFrame:
-    """Mean of `value` over the seeds, `std` (n - 1; missing for one seed) and `seeds`, their number.
+    """Mean of `value` over the seeds that have one, `std` (n - 1; missing for one seed) and `seeds`, their number.
 
     Every other column but `seed` and the counts of units and images tells the rows apart.
     """
     keys = [name for name in table.columns if name not in ("seed", "units", "finite", "n", value)]
     groups = table.groupby(keys, observed=True, sort=False, dropna=False)[value]
-    return groups.agg(["mean", "std", "size"]).rename(columns={"mean": value, "size": "seeds"}).reset_index()
+    return groups.agg(["mean", "std", "count"]).rename(columns={"mean": value, "count": "seeds"}).reset_index()
 
 
 def _finite_mean(variance: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

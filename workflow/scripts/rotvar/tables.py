@@ -20,7 +20,13 @@ _ORDER = {
     "stratum": SUMMARY_STRATA,
     "aggregation": ("mean", "max", "sum", "spatial"),
 }
-_TITLES = {"dataset": "data set", "global_variance": "global value", "std": "std over seeds"}
+_TITLES = {
+    "dataset": "data set",
+    "global_variance": "global value",
+    "layer_index": "position",
+    "normalized_variance": "mean normalized variance",
+    "std": "std over seeds",
+}
 
 
 def published() -> dict[str, pd.DataFrame]:
@@ -54,6 +60,18 @@ def accuracy(values: pd.DataFrame) -> pd.DataFrame:
     return _beside_published(values, "accuracy")
 
 
+def layers(values: pd.DataFrame) -> pd.DataFrame:
+    """The layer means of a study, in execution order: mean over seeds. Nothing was published of them.
+
+    `values` is what `summary.layer_means` gives, of all networks. Columns: dataset, model, training, stratum (`all`,
+    `stratified`), aggregation, layer_index, layer, kind, seeds, normalized_variance, std.
+    """
+    ours = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "normalized_variance")
+    keys = _keys(ours)
+    ours = ours.sort_values([*keys, "layer_index"], key=_rank, ignore_index=True)
+    return ours[[*keys, "layer_index", "layer", "kind", "seeds", "normalized_variance", "std"]]
+
+
 def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
     """Write the table to each path in the format of its suffix: .csv (every digit), .md, .tex (booktabs, longtable).
 
@@ -78,8 +96,7 @@ def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
 
 def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:
     ours = over_seeds(values, value)
-    keys = [name for name in _ORDER if name in ours.columns]
-    ours[keys] = ours[keys].astype(str)
+    keys = _keys(ours)
     theirs = published()[value].rename(columns={value: "published"})
     table = ours.merge(theirs, how="left", on=[name for name in keys if name in theirs.columns])
     table["difference"] = table[value] - table["published"]
@@ -87,9 +104,18 @@ def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:
     return table[[*keys, "seeds", value, "std", "published", "difference"]]
 
 
+def _keys(table: pd.DataFrame) -> list[str]:
+    """The columns that tell networks, strata and aggregations apart; they become text."""
+    keys = [name for name in _ORDER if name in table.columns]
+    table[keys] = table[keys].astype(str)
+    return keys
+
+
 def _rank(column: pd.Series) -> pd.Series:
     """Sorts names in the project's order; those it does not know come last, by name."""
-    known = _ORDER.get(str(column.name), ())
+    known = _ORDER.get(str(column.name))
+    if known is None:  # a number
+        return column
     return column.map(lambda name: (known.index(name) if name in known else len(known), name))
 
 

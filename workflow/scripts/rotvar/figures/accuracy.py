@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
-from rotvar.figures import theme
+from rotvar.figures import seeds, theme
 from rotvar.summary import TESTS, accuracy_by_test, over_seeds
 
 _BAR = 0.36  # of the distance of the groups
@@ -35,9 +35,8 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
         x = np.arange(len(TESTS)) + (position - (len(trainings) - 1) / 2) * _BAR
         ours = rows.set_index("test").reindex(list(TESTS))
         axes.bar(x, ours["accuracy"], _BAR * 0.94, color=colours[training])
-        spread = ours["std"].fillna(0).to_numpy()
-        if spread.any():
-            axes.errorbar(x, ours["accuracy"], spread, fmt="none", ecolor="black", elinewidth=1, capsize=3)
+        if ours["std"].notna().any():
+            axes.errorbar(x, ours["accuracy"], ours["std"], fmt="none", ecolor="black", elinewidth=1, capsize=3)
         for place, share in zip(x, ours["accuracy"], strict=True):
             if np.isfinite(share):
                 look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
@@ -54,7 +53,7 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
     if theirs is not None:
         key.append(Line2D([], [], label="published", markersize=6, **theme.PUBLISHED))
     figure.legend(handles=key, loc="outside lower center", ncols=3)
-    theme.heading(figure, accuracy, "accuracy")
+    theme.heading(figure, accuracy, "accuracy", seeds.shown(accuracy))
     return figure
 
 
@@ -62,7 +61,8 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
 def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     """Accuracy on the test set rotated by each angle, of one data set and model: all classes above, each below.
 
-    The lower panels share one scale, from 0 to 1. With several seeds a cell or point is their mean.
+    The lower panels share one scale, from 0 to 1. With several seeds a point or cell is their mean, and the band
+    reaches one standard deviation (n - 1) to either side.
     """
     theme.one(accuracy, "dataset", "model")
     table = accuracy[accuracy["angle"].astype(str) != "random"]
@@ -78,9 +78,10 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     grid = figure.subplots(2, len(trainings), squeeze=False, sharex=True, sharey="row", height_ratios=[1.5, height])
     for position, (training, rows) in enumerate(trainings.items()):
         above, below = grid[:, position]
-        sums = rows.groupby("angle")[["correct", "n"]].sum()
-        shares = (sums["correct"] / sums["n"]).reindex(angles)
-        above.plot(np.arange(len(angles)), shares, marker="o", markersize=3.5, color=colours[training])
+        shares = over_seeds(_all_classes(rows), "share").set_index("angle").reindex(angles)
+        x = np.arange(len(angles))
+        above.plot(x, shares["share"], marker="o", markersize=3.5, color=colours[training])
+        seeds.band(above, x, shares["share"], shares["std"], colours[training])
         above.set(ylim=(0, 1.03))
         above.grid()
         above.yaxis.set_major_formatter(PercentFormatter(1))
@@ -105,8 +106,15 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     bar = figure.colorbar(image, ax=list(grid[1]), aspect=20, pad=0.02)
     bar.set_label("accuracy")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))
-    theme.heading(figure, accuracy, "accuracy by angle")
+    theme.heading(figure, accuracy, "accuracy by angle", seeds.shown(accuracy))
     return figure
+
+
+def _all_classes(rows: pd.DataFrame) -> pd.DataFrame:
+    """The share of correct images at each angle, and for each seed."""
+    by = ["angle", *(name for name in ["seed"] if name in rows.columns)]
+    sums = rows.groupby(by)[["correct", "n"]].sum()
+    return (sums["correct"] / sums["n"]).rename("share").reset_index()
 
 
 def _of_this_network(published: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame | None:

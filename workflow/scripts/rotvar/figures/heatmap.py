@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from rotvar.figures import layer_axis, scale, theme
+from rotvar.figures import layer_axis, scale, seeds, theme
 
 # Rows of a panel's picture: about this many, so that cells of layers of different width come out even, and few enough
 # that a panel of this height (inches) shows each of them at 200 dpi. Wider layers fill their column in several passes,
@@ -17,22 +17,29 @@ _ROWS, _HEIGHT = 512, 3.4
 
 @theme.themed
 def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: bool = False) -> Figure:
-    """Normalized variance of every unit of one network (one data set, model and seed), trainings on one scale.
+    """Normalized variance of every unit of one network (one data set and model), trainings on one scale.
 
     A column is a layer, in execution order; its units fill the column's height from the top, in their own order, or
     from the least to the most variant with `sort`; more than 512 do so in several passes, left to right. The number
     of units stands above each column. The scale ends at median + 3 interquartile ranges of the finite values of all
-    trainings; what is above, infinite or missing has its own colour.
+    trainings; what is above, infinite or missing has its own colour. The units of different seeds do not correspond to
+    one another: of several seeds, the map is the first in the table, and above it stands the mean of the global values
+    of all of them (of this stratum and aggregation) with one standard deviation (n - 1).
 
     Raises InputError where the table holds several networks, or no such stratum or aggregation.
     """
     shown = theme.choose(variance, stratum=stratum, aggregation=aggregation)
-    theme.one(shown, "dataset", "model", "seed")
+    theme.one(shown, "dataset", "model")
     layers = layer_axis.layers(shown)
-    panels = {training: _columns(rows) for training, rows in theme.trainings(shown).items()}
-    end = scale.top(shown["normalized_variance"])
+    trainings = theme.trainings(shown)
+    over_seeds = seeds.shown(shown, "global: ")
+    titles = {training: _of_seeds(rows) if over_seeds else [] for training, rows in trainings.items()}
+    panels = {training: _columns(_first_seed(rows)) for training, rows in trainings.items()}
+    end = scale.top(np.concatenate([column for columns in panels.values() for column in columns]))
 
-    page = layer_axis.panels(layers, len(panels), _HEIGHT, left=0.4, title=0.5, legend=scale.marks(), bar=True)
+    page = layer_axis.panels(
+        layers, len(panels), _HEIGHT, left=0.4, title=0.7 if over_seeds else 0.5, legend=scale.marks(), bar=True
+    )
     for axes, (training, columns) in zip(page.axes, panels.items(), strict=True):
         picture = _picture([np.sort(column) for column in columns] if sort else columns)
         image = scale.draw(axes, picture, end, extent=(-0.5, len(columns) - 0.5, 1, 0))
@@ -40,12 +47,22 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
             axes.vlines(np.arange(1, len(columns)) - 0.5, 0, 1, color="white", linewidth=0.8)
         axes.set(yticks=[], ylim=(1, 0), ylabel="units, least to most variant" if sort else "units, the first on top")
         axes.spines[:].set_visible(False)
-        theme.name_training(axes, training)
+        theme.name_training(axes, training, *titles[training])
         _count_units(axes, page.ticks, [len(column) for column in columns])
     scale.bar(page.figure, image, page.bar)
     order = "sorted units" if sort else ""
-    theme.heading(page.figure, shown, f"stratum: {stratum}", f"aggregation: {aggregation}", order)
+    theme.heading(page.figure, shown, f"stratum: {stratum}", f"aggregation: {aggregation}", order, over_seeds)
     return page.figure
+
+
+def _first_seed(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["seed"] == rows["seed"].iloc[0]] if "seed" in rows.columns else rows
+
+
+def _of_seeds(rows: pd.DataFrame) -> list[str]:
+    """The seed that a panel shows, and the global value over all of them, for its title."""
+    (value,) = seeds.global_values(rows).values()
+    return [f"seed {rows['seed'].iloc[0]}", f"global: {value}"]
 
 
 def _columns(rows: pd.DataFrame) -> list[np.ndarray]:

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rotvar.figures import scale, theme
+from rotvar.figures import scale, seeds, theme
 from rotvar.summary import SUMMARY_STRATA
 
 _CELL = 0.42  # inches, up to ...
@@ -20,23 +20,21 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
 
     `classes` are the names in the order of the output units; by default the data set's. The trainings share one
     scale, which ends at median + 3 interquartile ranges. The last layer has no positions, so its values are the same
-    under every aggregation.
+    under every aggregation. An output unit stands for the same class in every seed: with several, a cell is their mean
+    (one infinity makes it infinite) with one standard deviation (n - 1), and above stands the same of all finite cells.
     """
-    theme.one(variance, "dataset", "model", "seed")
+    theme.one(variance, "dataset", "model")
     last = variance[variance["layer_index"] == variance["layer_index"].max()]
     last = last[(last["aggregation"] == last["aggregation"].iloc[0]) & ~last["stratum"].isin(SUMMARY_STRATA)]
     names = list(classes) if classes is not None else theme.classes(last)
-    tables = {
-        training: rows.pivot(index="unit", columns="stratum", values="normalized_variance")
-        .reindex(columns=names)
-        .to_numpy(np.float64)
-        for training, rows in theme.trainings(last).items()
-    }
+    trainings = theme.trainings(last)
+    tables = {training: _cells(rows, names, "mean") for training, rows in trainings.items()}
+    over_seeds = seeds.shown(last)
     everything = np.concatenate(list(tables.values()))
     end = scale.top(everything)
     units = len(next(iter(tables.values())))
     columns = [theme.shorten(name, 20) for name in names]
-    rows = columns if units == len(names) else [str(unit) for unit in range(units)]
+    outputs = columns if units == len(names) else [str(unit) for unit in range(units)]
 
     width, height = (min(_CELL * count, _WIDEST) for count in (len(names), units))
     letters = 0.065 * max(map(len, columns))
@@ -46,16 +44,24 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     for axes, (training, values) in zip(all_axes, tables.items(), strict=True):
         image = scale.draw(axes, values, end, extent=(-0.5, len(names) - 0.5, units - 0.5, -0.5))
         axes.set_xticks(range(len(names)), columns, rotation=90)
-        axes.set_yticks(range(units), rows)
+        axes.set_yticks(range(units), outputs)
         axes.set(xlabel="class of the images", ylabel="output unit")
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
-        theme.name_training(axes, training)
+        rows = trainings[training]
+        (whole,) = seeds.global_values(rows.assign(stratum="classes")).values()
+        theme.name_training(axes, training, below=f"all cells: {whole}" if over_seeds else "")
         if max(units, len(names)) <= _WRITTEN:
-            scale.write_values(axes, values, end)
+            scale.write_values(axes, values, end, _cells(rows, names, "std"))
     bar = figure.colorbar(image, ax=all_axes, extend="max", extendfrac=0.03, aspect=25, pad=0.02)
     bar.set_label("normalized variance")
     if entries := scale.marks(everything, end):
         figure.legend(handles=entries, loc="outside lower center", ncols=3, handlelength=1.2)
-    theme.heading(figure, last, f"last layer ({last['layer'].iloc[0]})")
+    theme.heading(figure, last, f"last layer ({last['layer'].iloc[0]})", over_seeds)
     return figure
+
+
+def _cells(rows: pd.DataFrame, classes: list[str], statistic: str) -> np.ndarray:
+    """The mean or std over the seeds of each unit (row) and class (column)."""
+    groups = rows.astype({"normalized_variance": np.float64}).groupby(["unit", "stratum"], observed=True)
+    return groups["normalized_variance"].agg(statistic).unstack("stratum").reindex(columns=classes).to_numpy()

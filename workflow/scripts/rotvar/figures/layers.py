@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from rotvar.figures import layer_axis, scale, theme
-from rotvar.summary import SUMMARY_STRATA, layer_means
+from rotvar.figures import layer_axis, scale, seeds, theme
+from rotvar.summary import SUMMARY_STRATA, layer_means, over_seeds
 
 _HEIGHT = 3.0  # inches of the panel of `by_layer`
 _ROW = 0.24  # inches of a class in `by_class`
@@ -26,7 +26,8 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     shown = theme.choose(variance, aggregation=aggregation)
     theme.one(shown, "dataset", "model")
     shown = shown[shown["stratum"].isin(SUMMARY_STRATA)]
-    means = layer_means(shown)
+    means = over_seeds(layer_means(shown), "normalized_variance")
+    highest = theme.headroom(means["normalized_variance"] + means["std"].fillna(0))
     layers = layer_axis.layers(means)
     trainings = theme.trainings(means)
     colours = theme.colours(trainings, theme.TRAININGS)
@@ -45,12 +46,11 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
                 look: dict[str, Any] = {"color": colours[training], "linestyle": theme.STRATUM_LINES[stratum]}
                 look |= {"linewidth": 1.0} if split else {"marker": "o", "markersize": 3.5}
                 _line(axes, rows[rows["stratum"] == stratum], layers, look)
-        axes.set(ylabel="mean normalized variance", ylim=(0, theme.headroom(means["normalized_variance"])))
+        axes.set(ylabel="mean normalized variance", ylim=(0, highest))
         axes.grid(axis="y")
         if split:
             axes.set_title(f"stratum: {group[0]}", pad=4)
-    seeds = shown["seed"].nunique() if "seed" in shown.columns else 1
-    theme.heading(page.figure, shown, f"aggregation: {aggregation}", f"{seeds} seeds" if seeds > 1 else "")
+    theme.heading(page.figure, shown, f"aggregation: {aggregation}", seeds.shown(shown))
     return page.figure
 
 
@@ -59,18 +59,16 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
     """Mean normalized variance of the finite units of each layer (column) for each class (row) of one network.
 
     The trainings share one scale, which ends at median + 3 interquartile ranges of all the means. With several seeds
-    a cell is their mean.
+    a cell is their mean, and beside each class stands its global value with one standard deviation (n - 1).
     """
     shown = theme.choose(variance, aggregation=aggregation)
     theme.one(shown, "dataset", "model")
     shown = shown[~shown["stratum"].isin(SUMMARY_STRATA)]
-    means = layer_means(shown)
+    means = over_seeds(layer_means(shown), "normalized_variance")
     layers = layer_axis.layers(means)
     classes = theme.classes(shown)
     tables = {
-        training: rows.pivot_table(
-            index="stratum", columns="layer_index", values="normalized_variance", observed=True, dropna=False
-        )
+        training: rows.pivot(index="stratum", columns="layer_index", values="normalized_variance")
         .reindex(index=classes, columns=layers["layer_index"])
         .to_numpy(np.float64)
         for training, rows in theme.trainings(means).items()
@@ -78,25 +76,30 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
     everything = np.stack(list(tables.values()))
     end = scale.top(everything)
     names = [theme.shorten(name) for name in classes]
-    left = 0.4 + 0.068 * max(map(len, names))
+    labels, axis = dict.fromkeys(tables, names), "class of the images"
+    if seeds.shown(shown):
+        axis = "class and global value"
+        for training, rows in theme.trainings(shown).items():
+            ours = seeds.global_values(rows)
+            labels[training] = [f"{name}   {ours.get(each, '–')}" for name, each in zip(names, classes, strict=True)]
+    left = 0.4 + 0.068 * max(len(label) for panel in labels.values() for label in panel)
     marks = scale.marks(everything, end)
     page = layer_axis.panels(layers, len(tables), max(1.5, _ROW * len(classes)), left=left, legend=marks, bar=True)
     for axes, (training, values) in zip(page.axes, tables.items(), strict=True):
         image = scale.draw(axes, values, end, extent=(-0.5, len(layers) - 0.5, len(classes) - 0.5, -0.5))
-        axes.set_yticks(range(len(classes)), names)
+        axes.set_yticks(range(len(classes)), labels[training])
         axes.tick_params(axis="y", length=0)
-        axes.set_ylabel("class of the images")
+        axes.set_ylabel(axis)
         axes.spines[:].set_visible(False)
         theme.name_training(axes, training)
     scale.bar(page.figure, image, page.bar, "mean normalized variance")
-    theme.heading(page.figure, shown, "each class by itself", f"aggregation: {aggregation}")
+    theme.heading(page.figure, shown, "each class by itself", f"aggregation: {aggregation}", seeds.shown(shown))
     return page.figure
 
 
 def _line(axes: Axes, rows: pd.DataFrame, layers: pd.DataFrame, look: dict[str, Any]) -> None:
     """The mean over the seeds by layer, and a band of one standard deviation where there are several."""
-    values = rows.groupby("layer_index")["normalized_variance"].agg(["mean", "std"]).reindex(layers["layer_index"])
-    x, mean, std = np.arange(len(layers)), values["mean"].to_numpy(), values["std"].to_numpy()
+    values = rows.set_index("layer_index").reindex(layers["layer_index"])
+    x, mean = np.arange(len(layers)), values["normalized_variance"].to_numpy()
     axes.plot(x, mean, **look)
-    if np.isfinite(std).any():
-        axes.fill_between(x, mean - std, mean + std, color=look["color"], alpha=0.2, linewidth=0)
+    seeds.band(axes, x, mean, values["std"], look["color"])

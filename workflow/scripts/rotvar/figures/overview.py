@@ -6,7 +6,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rotvar.catalogue import DATASETS, MODELS
-from rotvar.figures import theme
+from rotvar.figures import seeds, theme
 from rotvar.summary import SUMMARY_STRATA, over_seeds
 
 _BINS = 10  # parts of the depth whose layers are averaged into the line of `by_depth`
@@ -40,7 +40,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
             x = np.arange(len(models)) + (slot - (len(slots) - 1) / 2) * 0.17
             ours = _at(table, place).set_index("model").reindex(models)
             look = {"color": colours[training], "fmt": "o" if stratum == "all" else "s", "markersize": 5}
-            axes.errorbar(x, ours["global_variance"], ours["std"].fillna(0), elinewidth=1, **look)
+            axes.errorbar(x, ours["global_variance"], ours["std"], elinewidth=1, **look)
             if published is not None:
                 theirs = _at(published, place).set_index("model").reindex(models)["global_variance"]
                 axes.plot(x, theirs, markersize=4, zorder=3, **theme.PUBLISHED)
@@ -62,7 +62,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     if published is not None:
         key.append(Line2D([], [], label="published", markersize=4, **theme.PUBLISHED))
     figure.legend(handles=key, loc="outside lower center", ncols=3 if len(datasets) == 1 else len(key))
-    theme.headline(figure, "Global normalized variance: mean over all finite units")
+    theme.headline(figure, "Global normalized variance: mean over all finite units", seeds.shown(values))
     return figure
 
 
@@ -71,10 +71,11 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
     """Mean normalized variance of the layers by relative depth (0: first layer, 1: last), every model in one panel.
 
     `means` is what `summary.layer_means` gives, of all networks. Points are layers (means over the seeds); the line
-    joins the means of the layers in each tenth of the depth. A column of panels per data set, a row per training.
+    joins the means of the layers in each tenth of the depth, and with several seeds the band reaches one standard
+    deviation (n - 1) to either side. A column of panels per data set, a row per training.
     """
     table = theme.choose(means, aggregation=aggregation, stratum=stratum)
-    table = over_seeds(table, "normalized_variance")
+    points = over_seeds(table, "normalized_variance")
     datasets, models = _in_order(table["dataset"], DATASETS), _in_order(table["model"], MODELS)
     trainings = list(theme.trainings(table))
     colours = theme.colours(models, theme.MODEL_COLOURS)
@@ -82,16 +83,13 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
     grid = figure.subplots(len(trainings), len(datasets), squeeze=False, sharex=True, sharey=True)
     for (row, column), axes in np.ndenumerate(grid):
         for model in models:
-            layers = _at(table, {"dataset": datasets[column], "training": trainings[row], "model": model})
-            layers = layers.sort_values("layer_index")
-            depth = (
-                layers["layer_index"] / max(1, layers["layer_index"].max()) if len(layers) else layers["layer_index"]
-            )
+            place = {"dataset": datasets[column], "training": trainings[row], "model": model}
+            layers = _at(points, place)
             look = {"color": colours[model], "marker": theme.MODEL_MARKERS.get(model, "P")}
-            axes.scatter(depth, layers["normalized_variance"], s=7, alpha=0.3, linewidths=0, **look)
-            tenth = np.minimum((depth * _BINS).astype(int), _BINS - 1)
-            line = layers["normalized_variance"].groupby(tenth).mean()
-            axes.plot((line.index + 0.5) / _BINS, line, markersize=4.5, **look)
+            axes.scatter(_depth(layers), layers["normalized_variance"], s=7, alpha=0.3, linewidths=0, **look)
+            line = _tenths(_at(table, place))
+            axes.plot(line.index, line["mean"], markersize=4.5, **look)
+            seeds.band(axes, line.index, line["mean"], line["std"], colours[model])
         axes.set_xlim(-0.02, 1.02)
         axes.grid()
         axes.set_title(theme.dataset_title(datasets[column]), loc="left")
@@ -102,14 +100,28 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
         if trainings[row]:
             colour = theme.colours(trainings, theme.TRAININGS)[trainings[row]]
             axes.set_title(f"trained {trainings[row]}", loc="right", color=colour, fontweight="bold")
-    _set_height(grid, table["normalized_variance"])
+    _set_height(grid, points["normalized_variance"] + points["std"].fillna(0))
     key = [
         Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))
         for model in models
     ]
     figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 2 + len(datasets)))
-    theme.headline(figure, f"Normalized variance by depth  ·  stratum: {stratum}  ·  aggregation: {aggregation}")
+    theme.headline(
+        figure, "Normalized variance by depth", f"stratum: {stratum}", f"aggregation: {aggregation}", seeds.shown(means)
+    )
     return figure
+
+
+def _depth(layers: pd.DataFrame) -> pd.Series:
+    return layers["layer_index"] / max(1, layers["layer_index"].max())
+
+
+def _tenths(layers: pd.DataFrame) -> pd.DataFrame:
+    """Mean and std over the seeds of one network's mean over the layers in each tenth of the depth, by its middle."""
+    middle = (np.minimum((_depth(layers) * _BINS).astype(int), _BINS - 1) + 0.5) / _BINS
+    by = [*(name for name in ["seed"] if name in layers.columns), "depth"]
+    means = layers.assign(depth=middle).groupby(by)["normalized_variance"].mean()
+    return means.groupby("depth").agg(["mean", "std"])
 
 
 def _set_height(grid: np.ndarray, values: pd.Series) -> None:

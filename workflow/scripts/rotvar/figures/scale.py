@@ -37,11 +37,13 @@ def draw(axes: Axes, values: np.ndarray, end: float, extent: tuple[float, float,
     return axes.imshow(shown, cmap=_map(), vmin=0, vmax=end, extent=extent, aspect="auto", interpolation="none")
 
 
-def write_values(axes: Axes, values: np.ndarray, end: float) -> None:
-    """Write each value into its cell, in black or white, whichever can be read."""
+def write_values(axes: Axes, values: np.ndarray, end: float, stds: np.ndarray) -> None:
+    """Write each value, and its std where it has one, into its cell, in black or white, whichever can be read."""
     for (row, column), value in np.ndenumerate(values):
         dark = value < 0.55 * end or np.isposinf(value)
         text = "∞" if np.isposinf(value) else "" if np.isnan(value) else f"{value:.2f}"
+        if np.isfinite(stds[row, column]):
+            text += f"\n±{stds[row, column]:.2f}"
         axes.text(
             column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black"
         ).set_in_layout(False)

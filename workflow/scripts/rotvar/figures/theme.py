@@ -113,10 +113,11 @@ def model_title(name: str) -> str:
     return MODELS.get(name, name)
 
 
-def name_training(axes: Axes, training: str) -> None:
-    """The title of a panel that shows one training, in its colour."""
-    if training:
-        axes.set_title(f"trained {training}", color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
+def name_training(axes: Axes, training: str, seed: str = "", below: str = "") -> None:
+    """The title of a panel that shows one training, in its colour: `seed` beside it, and `below` on another line."""
+    first = ", ".join(filter(None, [f"trained {training}" if training else "", seed]))
+    if title := "\n".join(filter(None, [first, below])):
+        axes.set_title(title, color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
 
 
 def classes(table: pd.DataFrame) -> list[str]:
@@ -166,11 +167,12 @@ def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:
     for column, title in (("dataset", dataset_title), ("model", model_title)):
         if column in table.columns and table[column].nunique() == 1:
             names.append(title(str(table[column].iloc[0])))
-    headline(figure, "  ·  ".join([*names, *(detail for detail in details if detail)]))
+    headline(figure, *names, *details)
 
 
-def headline(figure: Figure, text: str) -> None:
-    """`text` above the figure, in letters small enough to fit its width."""
+def headline(figure: Figure, *parts: str) -> None:
+    """The parts that say something above the figure, in letters small enough to fit its width."""
+    text = "  ·  ".join(filter(None, parts))
     size = min(11.0, 130 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from rotvar.figures import theme
+from rotvar.figures import seeds, theme
 
 _SPLIT_LINES: dict[str, Any] = {"train": (0, (3, 1.5)), "test": "-"}
 
@@ -18,20 +18,22 @@ def training_curves(history: pd.DataFrame) -> Figure:
     """Loss (negative log-likelihood) and accuracy by epoch, of one data set and model.
 
     The colour is the training, the line the split: test solid, training set dashed. With several seeds the line is
-    their mean and the band reaches one standard deviation (n - 1) to either side.
+    their mean and the band (a bar, where there is one epoch) reaches one standard deviation (n - 1) to either side.
     """
     theme.one(history, "dataset", "model")
     trainings = theme.trainings(history)
     colours = theme.colours(trainings, theme.TRAININGS)
-    band = "sd" if "seed" in history and history["seed"].nunique() > 1 else None
+    over_seeds = seeds.shown(history)
+    # a line of one point would not show, nor would its band
+    one = history["epoch"].nunique() == 1
+    look: dict[str, Any] = {"marker": "o", "err_style": "bars"} if one else {"err_kws": {"linewidth": 0}}
     figure = Figure(figsize=(8.0, 3.4), layout="constrained")
     for axes, column in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for training, rows in trainings.items():
             for split, line in _SPLIT_LINES.items():
                 seaborn.lineplot(
-                    rows[rows["split"] == split], x="epoch", y=column, errorbar=band, ax=axes,
-                    color=colours[training], linestyle=line, err_kws={"linewidth": 0},
-                    marker="o" if rows["epoch"].nunique() == 1 else "",  # a line of one point would not show
+                    rows[rows["split"] == split], x="epoch", y=column, errorbar="sd" if over_seeds else None, ax=axes,
+                    color=colours[training], linestyle=line, **look,
                 )  # fmt: skip
         axes.set(xlabel="epoch", ylabel=column)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
@@ -47,5 +49,5 @@ def training_curves(history: pd.DataFrame) -> Figure:
         Line2D([], [], color="#333333", linestyle=line, label=labels[split]) for split, line in _SPLIT_LINES.items()
     ]
     figure.legend(handles=key, loc="outside lower center", ncols=len(key))
-    theme.heading(figure, history, "training")
+    theme.heading(figure, history, "training", over_seeds)
     return figure

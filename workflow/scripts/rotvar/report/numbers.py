@@ -7,16 +7,14 @@ import numpy as np
 import pandas as pd
 
 from rotvar import tables
-from rotvar.figures import theme
 
-NAMES = ("dataset", "model", "training", "test", "stratum", "aggregation")  # columns that rows can be chosen by
+NAMES = ("dataset", "model", "training", "test", "stratum", "aggregation", "kind")  # columns that rows can be chosen by
 
 
 @dataclass(frozen=True)
 class Cell:
     text: str
     value: float | str  # sorts by this
-    style: str = ""  # unrotated and rotated have their colours
 
 
 @dataclass(frozen=True)
@@ -24,12 +22,18 @@ class Column:
     title: str
     numeric: bool
     choices: list[str] = field(default_factory=list)  # what a reader can limit it to, if it names things
+    coloured: bool = False  # trainings have their colours
 
 
 @dataclass(frozen=True)
 class Table:
     columns: list[Column]
     rows: list[list[Cell]]
+
+    @property
+    def data(self) -> list[list[tuple[str, float | str]]]:
+        """The rows as the page's script reads them."""
+        return [[(cell.text, cell.value) for cell in row] for row in self.rows]
 
 
 def table(frame: pd.DataFrame) -> Table:
@@ -42,12 +46,10 @@ def table(frame: pd.DataFrame) -> Table:
         if name.endswith("seconds"):
             texts, title = [duration(seconds) for seconds in values], name.removesuffix("seconds").strip("_ ") or "time"
         choices = list(dict.fromkeys(texts)) if name in NAMES else []
-        columns.append(Column(title.replace("_", " "), numeric, choices if len(choices) > 1 else []))
+        choices = choices if len(choices) > 1 else []
+        columns.append(Column(title.replace("_", " "), numeric, choices, coloured=name == "training"))
         sorts: list[Any] = [number if np.isfinite(number) else "" for number in values] if numeric else texts
-        coloured = theme.TRAININGS if name == "training" else {}
-        cells.append(
-            [Cell(text, value, text if text in coloured else "") for text, value in zip(texts, sorts, strict=True)]
-        )
+        cells.append([Cell(text, value) for text, value in zip(texts, sorts, strict=True)])
     return Table(columns, [list(row) for row in zip(*cells, strict=True)])
 
 

@@ -17,6 +17,8 @@ from rotvar.figures import theme
 from rotvar.report import pictures
 from rotvar.report.numbers import Table
 
+ROWS = 200  # of a long table on the page at a time; what it is sorted and limited by chooses which
+
 # What the labels of figures are called, in the order of their switches.
 TITLES = {
     "dataset": "data set",
@@ -68,7 +70,9 @@ class Download:
 
     @property
     def uri(self) -> str:
-        return "data:text/csv;base64," + base64.b64encode(self.csv.read_bytes()).decode()
+        """The CSV itself; empty where it is longer than what browsers save (Chromium: 2 MB)."""
+        uri = "data:text/csv;base64," + base64.b64encode(self.csv.read_bytes()).decode()
+        return uri if len(uri) < 2_000_000 else ""
 
 
 def render(
@@ -108,6 +112,7 @@ def render(
         headings={name: _split(text)[0] for name, text in captions.items()},
         texts={name: _split(text)[1] for name, text in captions.items()},
         embed=pictures.embed,
+        rows_shown=ROWS,
         titles=TITLES,
         switches=switches,
         **facts,

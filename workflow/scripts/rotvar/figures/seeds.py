@@ -1,0 +1,39 @@
+"""What figures draw and say of several seeds: means and standard deviations (n - 1), and nothing for one seed."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from numpy.typing import ArrayLike
+
+from rotvar.summary import global_variance, over_seeds
+
+
+def shown(table: pd.DataFrame, value: str = "") -> str:
+    """What a figure shows of the seeds in its table, and of which value, for the heading."""
+    seeds = table["seed"].nunique() if "seed" in table.columns else 1
+    return f"{value}mean ± std over {seeds} seeds" if seeds > 1 else ""
+
+
+def band(axes: Axes, x: ArrayLike, mean: ArrayLike, std: ArrayLike, colour: str) -> None:
+    """One `std` to either side of a line, for a line of one point a bar; nothing where `std` is missing."""
+    x, mean, std = (np.asarray(values, dtype=np.float64) for values in (x, mean, std))
+    if not np.isfinite(std).any():
+        return
+    if len(x) == 1:
+        axes.errorbar(x, mean, std, fmt="none", ecolor=colour, elinewidth=1, capsize=3)
+    else:
+        axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+
+
+def global_values(variance: pd.DataFrame) -> dict[str, str]:
+    """Stratum -> the mean ± std of the global values of one network (data set, model, training), three decimals."""
+    values = over_seeds(global_variance(variance), "global_variance")
+    texts = map(_plus_minus, values["global_variance"], values["std"])
+    return dict(zip(values["stratum"].astype(str), texts, strict=True))
+
+
+def _plus_minus(mean: float, std: float) -> str:
+    """`0.530 ± 0.021`; without a spread where there is none, and a dash where there is no value."""
+    if not np.isfinite(mean):
+        return "–"
+    return f"{mean:.3f} ± {std:.3f}" if np.isfinite(std) else f"{mean:.3f}"
