@@ -3,36 +3,37 @@
 import argparse
 import json
 import math
-import os
-import platform
 import resource
-import statistics
 import sys
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from functools import partial
-from importlib.metadata import PackageNotFoundError, version
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "workflow" / "scripts"))
+import pandas as pd
+import torch
+from torch import Tensor, nn
 
-import pandas as pd  # noqa: E402
-import torch  # noqa: E402
-import yaml  # noqa: E402
-from torch import Tensor, nn  # noqa: E402
-
-from rotvar import devices, models, packed, provenance, rotation, variance  # noqa: E402
-from rotvar.activations import Layer, Recorder  # noqa: E402
-from rotvar.catalogue import DATASETS  # noqa: E402
-from rotvar.errors import InputError  # noqa: E402
+import common
+from common import (
+    alternate,
+    architecture_of,
+    in_fresh_process,
+    installed,
+    measure_part,
+    pictures,
+    ratio,
+    seconds,
+    surroundings,
+    table,
+)
+from rotvar import devices, models, packed, rotation, variance
+from rotvar.activations import Layer, Recorder
+from rotvar.catalogue import DATASETS
+from rotvar.errors import InputError
 
 PARTS = ("ratios", "first", "tmeasures", "precision", "memory")
 POOLED = ("mean", "max", "sum")
@@ -73,10 +74,6 @@ class Subject:
     def passes_of_a_class(self) -> int:
         """The same for the largest class: a sweep goes class by class."""
         return int(torch.bincount(self.labels).max()) * len(self.angles)
-
-
-# As in the workflow's jobs (workflow/rules/common.smk): the C library keeps freed memory
-MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}
 
 
 # --- The sides --------------------------------------------------------------------------------------------------------
@@ -169,11 +166,8 @@ def compare(
         for name, run in sides.items()
     }
     chosen = {name: min(each, key=lambda size, each=each: each[size]) for name, each in tried.items()}  # type: ignore[misc]
-    taken: dict[str, list[float]] = {name: [] for name in sides}
-    for round_ in range(repeats):
-        for name in list(sides)[:: 1 if round_ % 2 == 0 else -1]:  # there and back, so that no side is always first
-            taken[name].append(seconds(partial(sides[name], chosen[name]), subject.device))
-    medians = {name: statistics.median(each) for name, each in taken.items()}
+    turns = {name: partial(seconds, partial(run, chosen[name]), subject.device) for name, run in sides.items()}
+    found = alternate(turns, repeats)
     return {
         "images": len(subject.images),
         "batch_sizes": chosen,
@@ -181,9 +175,10 @@ def compare(
             name: {size: None if math.isinf(taken) else taken for size, taken in each.items()}
             for name, each in tried.items()
         },
-        "seconds": taken,
-        "median_seconds": medians,
-        "rotated_images_per_second": {name: subject.passes / median for name, median in medians.items()},
+        **found,
+        "rotated_images_per_second": {
+            name: subject.passes / median for name, median in found["median_seconds"].items()
+        },
     }
 
 
@@ -199,29 +194,6 @@ def shortest(run: Callable[[], object], device: torch.device) -> float:
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         return math.inf
-
-
-def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """How long one run takes, all the work on the device included."""
-    synchronize(device)
-    began = time.perf_counter()
-    run()
-    synchronize(device)
-    return time.perf_counter() - began
-
-
-def synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
-
-
-def ratio(found: dict[str, Any], over: str, under: str) -> dict[str, Any]:
-    """The ratio of the medians of two sides, and the ratio within each round."""
-    pairs = zip(found["seconds"][over], found["seconds"][under], strict=True)
-    return {
-        "ratio": found["median_seconds"][over] / found["median_seconds"][under],
-        "by_round": [one / other for one, other in pairs],
-    }
 
 
 def affordable(subject: Subject, images: int, seconds_an_image: float, limit: float) -> Subject:
@@ -446,20 +418,6 @@ def resident(key: str = "VmRSS") -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
-def in_fresh_process(
-    function: Callable[..., dict[str, Any]], *arguments: Any, environment: dict[str, str] | None = None
-) -> dict[str, Any]:
-    """Call a function of this module in a Python that has run nothing before."""
-    before = dict(os.environ)
-    os.environ.update(environment or {})
-    try:
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            return pool.submit(function, *arguments).result()
-    finally:
-        os.environ.clear()
-        os.environ.update(before)
-
-
 # --- Networks and images ----------------------------------------------------------------------------------------------
 
 
@@ -473,44 +431,23 @@ def prepare(dataset: str, name: str, options: argparse.Namespace, *, width: int 
     torch.manual_seed(0)
     device = torch.device(options.device)
     info = DATASETS[dataset]
-    images, labels = pictures(dataset, options)
+    test = pictures(dataset, "test", options.images, options.data)
     path = next(iter(sorted(Path(options.weights).glob(weights_of(dataset, name)))), None) if options.weights else None
     if path is not None:
         model, description = models.load(path)
         mean, std = description["mean"], description["std"]
     else:
-        mean, std = packed.normalization(images)
+        mean, std = packed.normalization(test.images)
         architecture = architecture_of(dataset, name) | ({} if width is None else {"width": width})
-        model = models.build(name, info.channels, info.image_size, len(info.classes), **architecture)
-        calibrate(model, images, torch.tensor(mean), torch.tensor(std))
+        model = common.build(dataset, name, **architecture)
+        calibrate(model, test.images, torch.tensor(mean), torch.tensor(std))
     model = model.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     angles = rotation.angles(options.angles)
-    return Subject(model, images, labels, info.classes, torch.tensor(mean), torch.tensor(std), angles, device)
-
-
-def pictures(dataset: str, options: argparse.Namespace) -> tuple[Tensor, Tensor]:
-    """`--images` test images of a data set and their labels, the classes in equal parts."""
-    if options.data:
-        real = packed.first(packed.read(Path(options.data) / f"{dataset}.safetensors", "test"), options.images)
-        return real.images, real.labels
-    info = DATASETS[dataset]
-    generator = torch.Generator().manual_seed(0)
-    images = torch.empty(options.images, info.channels, info.image_size, info.image_size, dtype=torch.uint8)
-    for piece in images.split(1000):
-        coarse = torch.rand(len(piece), info.channels, 7, 7, generator=generator)
-        fine = nn.functional.interpolate(coarse, size=piece.shape[-2:], mode="bilinear")
-        piece.copy_(fine.mul_(255).round_())
-    return images, torch.arange(options.images) % len(info.classes)
+    return Subject(model, test.images, test.labels, info.classes, torch.tensor(mean), torch.tensor(std), angles, device)
 
 
 def weights_of(dataset: str, name: str) -> str:
     return f"dataset={dataset}/model={name}/training=*/seed=*/weights.safetensors"
-
-
-def architecture_of(dataset: str, name: str) -> dict[str, int]:
-    """The widths and depths of config.yaml."""
-    entries = yaml.safe_load((ROOT / "config.yaml").read_text())["architectures"][name]
-    return entries["default"] | entries.get(dataset, {})
 
 
 @torch.no_grad()
@@ -528,50 +465,9 @@ def calibrate(model: nn.Module, images: Tensor, mean: Tensor, std: Tensor) -> No
 # --- The program ------------------------------------------------------------------------------------------------------
 
 
-def surroundings(options: argparse.Namespace) -> dict[str, Any]:
-    """When, where and with what."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
-    on_gpu = options.device == "cuda"
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "command": ["python", "benchmarks/measure.py", *sys.argv[1:]],
-        "commit": provenance.commit(),
-        "hardware": {
-            "device": options.device,
-            "gpu": torch.cuda.get_device_name() if on_gpu else None,
-            "cpu": cpu,
-            "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
-            "threads": options.threads,
-            "load_before": os.getloadavg()[0],
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **provenance.versions(),
-            **{name: version(name) for name in ("numba", "triton", "tmeasures") if installed(name)},
-            **({"cuda": torch.version.cuda} if on_gpu else {}),
-        },
-        "settings": {key: value for key, value in vars(options).items() if key not in ("out", "table")},
-        "goals": GOALS[options.device],
-        "networks": {},
-    }
-
-
-def installed(package: str) -> bool:
-    try:
-        version(package)
-    except PackageNotFoundError:
-        return False
-    return True
-
-
 def markdown(record: dict[str, Any]) -> str:
     """The results as Markdown tables."""
-    hardware = record["hardware"]
-    device = hardware["gpu"] or f"{hardware['cpu']}, {hardware['cores']} cores, {hardware['threads']} threads"
-    commit = (record["commit"] or "no")[:12]
-    blocks = [f"{device}; torch {record['versions']['torch']}; {record['date'][:10]}; commit {commit}"]
+    blocks = [common.heading(record)]
     speeds, firsts, errors = [], [], []
     for network, found in record["networks"].items():
         if "ratios" in found or "tmeasures" in found:
@@ -620,32 +516,13 @@ def speed(found: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def table(rows: list[Any], columns: list[str] | None = None) -> str:
-    cells = pd.DataFrame(rows, columns=columns, dtype=object)
-    return cells.map(shown).to_markdown(index=False, disable_numparse=True)
-
-
-def shown(value: Any) -> str:
-    if value is None or value != value:
-        return ""
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
-
-
 def parser() -> argparse.ArgumentParser:
-    config = yaml.safe_load((ROOT / "config.yaml").read_text())
-    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    p = common.parser(__doc__, PARTS, tuple(GOALS))
 
     def add(name: str, meaning: str, default: Any = None, **how: Any) -> None:
         p.add_argument(f"--{name}", help=meaning, default=default, **how)
 
-    add("datasets", "give the images their shape", config["datasets"], nargs="+", choices=DATASETS)
-    add("models", "as wide and deep as in config.yaml", config["models"], nargs="+", choices=models.BUILDERS)
-    add("parts", "what to measure", list(PARTS), nargs="+", choices=PARTS)
-    add("data", "folder of packed data sets, as results/data; without it images are random")
     add("weights", "folder of trained networks, as results/models; without it weights are random")
-    add("device", "where the networks run", device, choices=tuple(GOALS))
-    add("threads", "of PyTorch, on the CPU", torch.get_num_threads(), type=int)
     add("images", "at most so many, before rotation", 500, type=int)
     add("seconds", "fewer images where one bare run, or one of tmeasures, takes longer", 10.0, type=float)
     add("angles", "rotations of each image", 16, type=int)
@@ -660,8 +537,6 @@ def parser() -> argparse.ArgumentParser:
     add("memory-network", "data set and model of `memory`", "mnist/simple_conv")
     add("memory-images", "numbers of images of `memory`", [500, 2000, 10000], type=int, nargs="+")
     add("memory-widths", "widths of `memory`, each with the fewest of these images", [8, 32, 64], type=int, nargs="+")
-    add("out", "JSON file to write", type=Path)
-    add("table", "measure nothing, print the tables of these JSON files", type=Path, nargs="+")
     return p
 
 
@@ -675,19 +550,8 @@ def main() -> None:
     options.batch_sizes = options.batch_sizes or BATCH_SIZES[options.device]
     options.tmeasures_batch_sizes = options.tmeasures_batch_sizes or TMEASURES_BATCH_SIZES[options.device]
     torch.set_num_threads(options.threads)
-    record = surroundings(options)
-
-    def done(found: dict[str, Any], part: str, run: Callable[[], dict[str, Any]]) -> None:
-        """Measure one part and write what there is so far, so that an interrupted run is not lost."""
-        if part in options.parts:
-            print(part, file=sys.stderr, flush=True)
-            try:
-                found[part] = run()
-            except InputError as error:  # statistics that do not fit into memory, for one: the next network may do
-                found.setdefault("refused", {})[part] = str(error)
-            if options.out:
-                options.out.write_text(json.dumps(record, indent=1) + "\n")
-
+    record = surroundings(options, GOALS[options.device])
+    done = partial(measure_part, record, options)
     for dataset in options.datasets if {*options.parts} != {"memory"} else []:
         for name in options.models:
             print(f"{dataset}/{name}", file=sys.stderr, flush=True)
@@ -706,6 +570,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    if not os.environ.keys() >= MALLOC.keys():  # they count from the start of a process
-        os.execve(sys.executable, [sys.executable, *sys.argv], MALLOC | os.environ)
-    main()
+    common.start(main)

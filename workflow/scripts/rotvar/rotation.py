@@ -32,14 +32,9 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     if degrees.shape != images.shape[:1]:
         raise InputError(f"degrees: {tuple(degrees.shape)} given for {len(images)} images, one angle per image needed")
     rotated = _interpolate(images, degrees)
-    quarters = degrees / 90
-    square = images.shape[-1] == images.shape[-2]
-    for k in range(4):
-        if square or k % 2 == 0:
-            exact = torch.nonzero(quarters.remainder(4) == k).flatten()
-            if len(exact):
-                exact = exact.to(images.device, non_blocking=True)
-                rotated[exact] = torch.rot90(images[exact], k, dims=(-2, -1))
+    exact = degrees.remainder(90) == 0
+    if exact.any():
+        _turn_quarters(images, degrees, exact, rotated)
     return rotated
 
 
@@ -57,21 +52,34 @@ def present(images: Tensor, degrees: Tensor | None, mean: Tensor | None = None, 
     return images
 
 
+def _turn_quarters(images: Tensor, degrees: Tensor, exact: Tensor, rotated: Tensor) -> None:
+    """Replace what is rotated by whole quarter turns (`exact`: bool, N) by the pixels that interpolation blurs."""
+    quarters = (degrees / 90).remainder(4)
+    square = images.shape[-1] == images.shape[-2]
+    for k in range(4) if square else (0, 2):
+        index = torch.nonzero(exact & (quarters == k)).flatten()
+        if len(index):
+            index = index.to(images.device, non_blocking=True)
+            rotated[index] = torch.rot90(images[index], k, dims=(-2, -1))
+
+
 def _interpolate(images: Tensor, degrees: Tensor) -> Tensor:
     """Rotate by bilinear interpolation: each output pixel reads the place that the rotation brings to it."""
     n, _, height, width = images.shape
     radians = torch.deg2rad(degrees)
-    turn = torch.stack([radians.cos(), radians.sin()]).to(images.device, torch.float32, non_blocking=True)
-    cos, sin = turn.view(2, n, 1, 1)
+    cos, sin = radians.cos(), radians.sin()
+    turn = torch.stack([cos, sin, -sin, cos]).to(images.device, torch.float32, non_blocking=True)
+    right, down = turn.view(2, 2, n, 1, 1)  # where one step to the right, and one down, leads: x and y, 2 x N x 1 x 1
     # Pixel centres, with the origin at the centre of the image and y downwards
     x = torch.arange(width, dtype=torch.float32, device=images.device) - (width - 1) / 2  # W
     y = (torch.arange(height, dtype=torch.float32, device=images.device) - (height - 1) / 2).unsqueeze(1)  # H x 1
-    from_x = cos * x - sin * y  # N x H x W
-    from_y = sin * x + cos * y
-    grid = torch.stack([from_x * (2 / width), from_y * (2 / height)], dim=-1)
-    rotated = torch.nn.functional.grid_sample(images, grid.to(images.dtype), mode="bilinear", align_corners=False)
+    places = right * x + down * y  # 2 x N x H x W, in one pass over what is large; grid_sample takes it as it lies
+    from_x, from_y = places
     # A pixel at the border is read partly from outside; torchvision blends it with the fill by that part, once more
     # than the interpolation itself has done. We do as torchvision does, so that its users get their own pixels.
-    inside_x = ((width + 1) / 2 - from_x.abs()).clamp(0, 1)
-    inside_y = ((height + 1) / 2 - from_y.abs()).clamp(0, 1)
-    return rotated * (inside_x * inside_y).unsqueeze(1).to(images.dtype)
+    inside = ((width + 1) / 2 - from_x.abs()).clamp_(0, 1) * ((height + 1) / 2 - from_y.abs()).clamp_(0, 1)
+    from_x *= 2 / width  # in place: `places` becomes the grid, from -1 to 1
+    from_y *= 2 / height
+    grid = places.permute(1, 2, 3, 0).to(images.dtype)
+    rotated = torch.nn.functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
+    return rotated.mul_(inside.unsqueeze(1).to(images.dtype))

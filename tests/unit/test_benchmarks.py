@@ -1,0 +1,63 @@
+"""The benchmark of training, on few images: its record follows from its times, and its tables from its record."""
+
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+NETWORK = "digits/simple_conv"
+
+
+def train_benchmark(*options: object) -> str:
+    command = [sys.executable, ROOT / "benchmarks" / "train.py", *map(str, options)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """What the program printed, and the file that it wrote: two turns of one step each."""
+    out = tmp_path_factory.mktemp("benchmark") / "train.json"
+    sizes = ["--datasets", "digits", "--models", "simple_conv", "--images", 40]
+    turns = ["--parts", "speed", "rotation", "loop", "--steps", 1, "--repeats", 2, "--workers", 0, 1, "--threads", 1]
+    return train_benchmark(*sizes, *turns, "--out", out), out
+
+
+@pytest.fixture(scope="module")
+def record(run):
+    return json.loads(run[1].read_text())
+
+
+def test_images_per_second_are_those_of_the_median_step(record):
+    speed = record["networks"][NETWORK]["speed"]
+    median = statistics.median(speed["seconds"]["rotated"])
+    assert speed["images_per_second"] == pytest.approx(40 / median)  # all images are one batch
+
+
+def test_a_training_takes_its_epochs_over_the_whole_data_set_at_that_speed(record):
+    found = record["networks"][NETWORK]
+    seconds = record["seconds_per_study_extrapolated"]["each_training"][NETWORK]
+    assert seconds == pytest.approx(found["recipe"]["epochs"] * 1437 / found["speed"]["images_per_second"])
+
+
+def test_rotations_share_is_the_median_of_the_rounds(record):
+    rotation = record["networks"][NETWORK]["rotation"]
+    pairs = zip(rotation["seconds"]["rotated"], rotation["seconds"]["unrotated"], strict=True)
+    assert rotation["share"] == pytest.approx(statistics.median(1 - without / rotated for rotated, without in pairs))
+
+
+def test_the_plain_loop_is_compared_by_its_medians_with_each_number_of_workers_tried(record):
+    loop = record["networks"][NETWORK]["loop"]
+    for name in ("plain", "plain_as_ours"):
+        assert loop["seconds_of_a_step_by_workers"][name].keys() == {"0", "1"}
+        medians = {side: statistics.median(loop["seconds"][side]) for side in (name, "ours")}
+        assert loop["ratios"][name]["ratio"] == pytest.approx(medians[name] / medians["ours"])
+
+
+def test_the_tables_of_a_file_are_those_that_its_run_printed(run):
+    printed, out = run
+    assert NETWORK in printed
+    assert train_benchmark("--table", out) == printed
