@@ -72,7 +72,7 @@ def test_figures(study: Path) -> None:
 def test_tables(study: Path) -> None:
     folder = study / "results" / "tables"
     suffixes = (".csv", ".md", ".tex")
-    expected = {f"{name}{suffix}" for name in ("global_variance", "accuracy") for suffix in suffixes}
+    expected = {f"{name}{suffix}" for name in ("global_variance", "layers", "accuracy") for suffix in suffixes}
     assert {file.name for file in folder.iterdir()} == expected
     accuracy = pd.read_csv(folder / "accuracy.csv")
     assert sorted(zip(accuracy["training"], accuracy["test"], strict=True)) == [

@@ -2,11 +2,12 @@
 import ast
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
 from itertools import product
 from pathlib import Path
 
 import yaml
+from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 from snakemake.utils import validate
 
@@ -91,7 +92,7 @@ TABLES = []
 DRAWN_FOR = dict(dataset=config["datasets"], model=config["models"], aggregation=config["figures"]["aggregations"])
 
 # One value of each wildcard, where any will do.
-EXAMPLE = {wildcard: values[0] for wildcard, values in {**NETWORKS, **DRAWN_FOR}.items()}
+EXAMPLE = defaultdict(lambda: "1", {wildcard: values[0] for wildcard, values in {**NETWORKS, **DRAWN_FOR}.items()})
 
 # The published numbers, drawn and listed beside ours.
 PUBLISHED = str(SCRIPTS / "rotvar" / "published.json")
@@ -159,6 +160,36 @@ def drawn(**only):
             labels = {label: value.format(**chosen) for label, value in declared["labels"].items()}
             found.append({**declared, "name": declared["name"].format(**chosen), "labels": labels})
     return found
+
+
+def described_figures(wildcards):
+    """The figures as declared, each with the rule that draws it."""
+    makers = {}
+    for declared in FIGURES:
+        example = f"{config['results']}/figures/{declared['name'].format_map(EXAMPLE)}.png"
+        makers[declared["caption"]] = next(rule.name for rule in workflow.rules if rule.is_producer(example))
+    return [{**declared, "rule": makers[declared["caption"]]} for declared in drawn()]
+
+
+def described_rules(wildcards):
+    """What the report says of the rules that run a script: what each reads and writes, and after which others."""
+    makers = [one for one in workflow.rules if one.script]
+    described = []
+    for maker in makers:
+        read = [str(path) for path in maker.input if not callable(path) and not path.endswith(".py")]
+        examples = {path.format_map(EXAMPLE) for path in read}
+        written = [strip_wildcard_constraints(str(path)) for path in maker.output]
+        described.append(
+            {
+                "name": maker.name,
+                "message": (maker.message or "").replace("wildcards.", ""),
+                "script": Path(maker.script).name,
+                "reads": {"count": len(read), "first": read[:2]},
+                "writes": {"count": len(written), "first": written[:2]},
+                "after": [other.name for other in makers if any(map(other.is_producer, examples))],
+            }
+        )
+    return described
 
 
 def announce(workflow):
