@@ -23,7 +23,7 @@ import torch  # noqa: E402
 import yaml  # noqa: E402
 from torch import nn  # noqa: E402
 
-from rotvar import models, packed, provenance  # noqa: E402
+from rotvar import devices, models, packed, provenance  # noqa: E402
 from rotvar.catalogue import DATASETS  # noqa: E402
 from rotvar.errors import InputError  # noqa: E402
 
@@ -52,13 +52,19 @@ def ratio(found: dict[str, Any], over: str, under: str) -> dict[str, Any]:
     }
 
 
-def seconds(run: Callable[[], object], device: torch.device) -> float:
-    """How long one run takes, all the work on the device included."""
+def seconds(run: Callable[[], object], device: torch.device, *, alone: bool = False) -> float:
+    """How long one run takes, all the work on the device included.
+
+    With `alone`, and one thread on a CPU, it is the time of the processor, which other programs on the machine do not
+    lengthen. It does not hold what other processes do for the run.
+    """
+    alone = alone and device.type == "cpu" and torch.get_num_threads() == 1
+    clock = time.process_time if alone else time.perf_counter
     synchronize(device)
-    began = time.perf_counter()
+    began = clock()
     run()
     synchronize(device)
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def synchronize(device: torch.device) -> None:
@@ -120,7 +126,7 @@ def pictures(dataset: str, split: str, count: int | None, data: str | None) -> p
 # --- The program ------------------------------------------------------------------------------------------------------
 
 
-def parser(description: str | None, parts: Sequence[str], devices: Sequence[str]) -> argparse.ArgumentParser:
+def parser(description: str | None, parts: Sequence[str], kinds: Sequence[str]) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     config = configuration()
     p = argparse.ArgumentParser(description=description, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
@@ -130,7 +136,7 @@ def parser(description: str | None, parts: Sequence[str], devices: Sequence[str]
     add("--models", help="as in config.yaml", default=config["models"], nargs="+", choices=models.BUILDERS)
     add("--parts", help="what to measure", default=list(parts), nargs="+", choices=parts)
     add("--data", help="folder of packed data sets, as results/data; without it images are random")
-    add("--device", help="where the networks run", default=device, choices=devices)
+    add("--device", help="where the networks run", default=device, choices=kinds)
     add("--threads", help="of PyTorch, on the CPU", default=torch.get_num_threads(), type=int)
     add("--out", help="JSON file to write", type=Path)
     add("--table", help="measure nothing, print the tables of these JSON files", type=Path, nargs="+")
@@ -139,9 +145,6 @@ def parser(description: str | None, parts: Sequence[str], devices: Sequence[str]
 
 def surroundings(options: argparse.Namespace, goals: dict[str, float]) -> dict[str, Any]:
     """When, where and with what."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    cpu = next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.processor())
     on_gpu = options.device == "cuda"
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -150,7 +153,7 @@ def surroundings(options: argparse.Namespace, goals: dict[str, float]) -> dict[s
         "hardware": {
             "device": options.device,
             "gpu": torch.cuda.get_device_name() if on_gpu else None,
-            "cpu": cpu,
+            "cpu": devices.cpu(),
             "cores": cores(),
             "threads": options.threads,
             "load_before": os.getloadavg()[0],

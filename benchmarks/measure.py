@@ -166,7 +166,9 @@ def compare(
         for name, run in sides.items()
     }
     chosen = {name: min(each, key=lambda size, each=each: each[size]) for name, each in tried.items()}  # type: ignore[misc]
-    turns = {name: partial(seconds, partial(run, chosen[name]), subject.device) for name, run in sides.items()}
+    turns = {
+        name: partial(seconds, partial(run, chosen[name]), subject.device, alone=True) for name, run in sides.items()
+    }
     found = alternate(turns, repeats)
     return {
         "images": len(subject.images),
@@ -190,7 +192,7 @@ def up_to(most: int, batch_sizes: Sequence[int]) -> list[int]:
 def shortest(run: Callable[[], object], device: torch.device) -> float:
     """The shorter of two runs (the first warms up); infinite where the GPU's memory is too small."""
     try:
-        return min(seconds(run, device) for _ in range(2))
+        return min(seconds(run, device, alone=True) for _ in range(2))
     except torch.OutOfMemoryError:
         torch.cuda.empty_cache()
         return math.inf
@@ -234,7 +236,8 @@ def first(options: argparse.Namespace, dataset: str, name: str) -> dict[str, Any
 
 def sweeps_in_a_row(options: argparse.Namespace, dataset: str, name: str) -> dict[str, Any]:
     subject = prepare(dataset, name, options).first(options.first_images)
-    taken = [seconds(lambda: sweep(subject, EVERYTHING, None, options.precision), subject.device) for _ in range(3)]
+    once = partial(sweep, subject, EVERYTHING, None, options.precision)
+    taken = [seconds(once, subject.device, alone=True) for _ in range(3)]
     return {"images": len(subject.images), "first_seconds": taken[0], "later_seconds": taken[1:]}
 
 

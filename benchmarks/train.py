@@ -154,7 +154,7 @@ def speed(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
     trainer = subject.trainer()
     step = partial(advance, trainer)
     count = steps_of_a_turn(step, subject.device, options)
-    found = in_turns({"rotated": lambda: seconds(partial(step, count), subject.device)}, count, options)
+    found = in_turns({"rotated": lambda: seconds(partial(step, count), subject.device, alone=True)}, count, options)
     images_of_a_step = len(subject.train) / trainer.steps
     return found | {"images_per_second": images_of_a_step / found["seconds_of_a_step"]["rotated"]}
 
@@ -169,7 +169,7 @@ def rotation(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
 
     def turn(limit: float) -> float:
         trainer.rotation = limit
-        return seconds(partial(step, count), subject.device)
+        return seconds(partial(step, count), subject.device, alone=True)
 
     found = in_turns({"rotated": partial(turn, LIMIT), "unrotated": partial(turn, 0)}, count, options)
     pairs = zip(found["seconds"]["rotated"], found["seconds"]["unrotated"], strict=True)
@@ -179,7 +179,7 @@ def rotation(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
 
     def batches(angles: Tensor | None) -> float:
         prepare = partial(present, images, angles, trainer.mean, trainer.std)
-        return seconds(lambda: [prepare() for _ in range(BATCHES)], subject.device) / BATCHES
+        return seconds(lambda: [prepare() for _ in range(BATCHES)], subject.device, alone=True) / BATCHES
 
     alone = alternate({"rotated": partial(batches, degrees), "unrotated": partial(batches, None)}, options.repeats)
     of_a_batch = alone["median_seconds"]["rotated"] - alone["median_seconds"]["unrotated"]
@@ -303,6 +303,7 @@ def recipe_of(dataset: str, name: str) -> dict[str, Any]:
     recipe: dict[str, Any] = {}
     for key in ("default", dataset, name, f"{dataset}/{name}"):
         recipe |= training.get(key, {})
+    del recipe["deterministic"]  # a setting around the training, not of its steps
     return recipe
 
 

@@ -1,14 +1,19 @@
 """Tests share the machine's cores with each other and with other jobs: one thread each is faster than several."""
 
+import math
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
 from copies import copy_workflow, run_snakemake
+
+from rotvar import variance
+from rotvar.moments import Arithmetic, arithmetic
 
 torch.set_num_threads(1)
 
@@ -55,3 +60,17 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert "To be made in results: data sets 1, trained networks 4, measurements 8" in run.stderr
     assert "Networks are trained and measured on: " in run.stderr
     return folder
+
+
+@pytest.fixture(scope="module", params=["operations", "kernels"])
+def by(request: pytest.FixtureRequest) -> Arithmetic:
+    """Each of the two ways in which a CPU computes the statistics."""
+    return arithmetic(compiled=request.param == "kernels")
+
+
+@pytest.fixture(scope="module", params=["operations", "kernels"])
+def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Sweeps on a CPU, whatever their size, compute their statistics in one way, and then in the other."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(variance, "WORTH_COMPILING", 0 if request.param == "kernels" else math.inf)
+        yield

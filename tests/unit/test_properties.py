@@ -18,6 +18,8 @@ from rotvar.errors import InputError
 from rotvar.rotation import angles
 from rotvar.variance import AGGREGATIONS, measure
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 KEY = ["layer", "stratum", "aggregation", "unit"]
 MEASURES = ["transformation_std", "sample_std", "normalized_variance"]
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]

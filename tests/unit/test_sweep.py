@@ -13,6 +13,8 @@ from rotvar.results import MEASURES
 from rotvar.rotation import angles
 from rotvar.sweep import Sweep
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 CLASSES = ("a", "b", "c", "d", "e")
 LABELS = torch.arange(17) % 5
 

@@ -14,6 +14,8 @@ from rotvar.rotation import angles
 from rotvar.sweep import AGGREGATIONS, COLUMNS
 from rotvar.variance import global_value, measure
 
+pytestmark = pytest.mark.usefixtures("either_way")
+
 KEY = ["layer", "stratum", "aggregation", "unit"]
 MEASURES = ["transformation_std", "sample_std", "normalized_variance"]
 

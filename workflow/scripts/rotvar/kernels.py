@@ -1,7 +1,7 @@
-"""The two passes of a CPU over a layer's activations, compiled: each reads every activation once.
+"""The arithmetic of the statistics compiled for a CPU: each function reads its input once.
 
-The same in PyTorch (`moments`, for GPUs) reads them five times or more, which on a CPU takes longer than many a
-convolution. Compiling takes some seconds, once a machine: the result is kept on disk.
+PyTorch's operations (`operations`, which has the same functions) read it five times or more, which on a CPU takes
+longer than many a convolution. Compiling takes some seconds, once a machine: the result is kept on disk.
 """
 
 import math
@@ -18,23 +18,49 @@ from torch import Tensor
 BLOCK = 1024
 # Values that are added and compared side by side
 LANES = 256
+# The fewest values in half a map that are taken side by side with the other half
+WORTH_TWO = 1024
 # Below this number of activations a second thread costs more than it helps
 WORTH_A_THREAD = 2**18
+
+OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}  # of numba
 
 
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function at its first call, without Python's lock; keep the result where a folder can be written."""
-    options: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
     try:
-        return njit(cache=True, **options)(function)
+        return njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # neither this file's folder nor the user's cache can be written
-        return njit(**options)(function)
+        return njit(**OPTIONS)(function)
+
+
+def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Put the body of a function where it is called, which compiles faster than a function of its own."""
+    return njit(inline="always", **OPTIONS)(function)
 
 
 def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor) -> None:
     """Take the activations of some images, images x R x units, into the moments of `n` earlier ones, in place."""
     arrays = [tensor.numpy() for tensor in (values.contiguous(), mean, m2, std_sum)]
     side_by_side(_accumulate, values.shape[2], values.numel(), arrays[0], n, *arrays[1:])
+
+
+def merge(
+    n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor,
+    other_std_sum: Tensor,
+) -> None:  # fmt: skip
+    """Take the moments of `other_n` images into those of `n` others of the same units, in place."""
+    std_sum.add_(other_std_sum)
+    arrays = [tensor.view(-1).numpy() for tensor in (mean, m2, other_mean, other_m2)]
+    side_by_side(_merge, mean.numel(), mean.numel(), n, other_n, *arrays)
+
+
+def magnitude_and_sample_std(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]:
+    """Each unit's root mean square over images and rotations, and the mean over rotations of the std over images."""
+    magnitude, sample_std = torch.empty_like(mean[0]), torch.empty_like(mean[0])
+    arrays = [tensor.numpy() for tensor in (mean, m2, magnitude, sample_std)]
+    side_by_side(_magnitude_and_sample_std, len(magnitude), mean.numel(), n, *arrays)
+    return magnitude, sample_std
 
 
 def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -65,7 +91,7 @@ def side_by_side(kernel: Callable[..., None], length: int, activations: int, *ar
         list(pool.map(lambda start, stop: kernel(start, stop, *arguments), edges[:-1], edges[1:]))
 
 
-@compiled
+@inlined
 def _add_one(row, base, reference, s, q, total, square):  # type: ignore[no-untyped-def]
     """Add the differences of one image and rotation to `base` (the image's first rotation) to the sums s and q, and
     those to `reference` (the first image at this rotation) to the sums total and square."""
@@ -78,7 +104,7 @@ def _add_one(row, base, reference, s, q, total, square):  # type: ignore[no-unty
         square[k] += across_images * across_images
 
 
-@compiled
+@inlined
 def _add_four(  # type: ignore[no-untyped-def]
     a, b, c, d, base, other_base, reference, other_reference,
     s, q, other_s, other_q, total, square, other_total, other_square,
@@ -113,10 +139,11 @@ def _accumulate(start, stop, values, before, mean, m2, std_sum):  # type: ignore
     zero, one = values.dtype.type(0), values.dtype.type(1)
     per_rotation, per_degree = one / values.dtype.type(rotations), one / values.dtype.type(rotations - 1)
     per_image, share, weight = 1 / n, n / (before + n), before * n / (before + n)
-    s, q = np.empty((2, BLOCK), values.dtype), np.empty((2, BLOCK), values.dtype)
-    total, square = np.empty((rotations, BLOCK), values.dtype), np.empty((rotations, BLOCK), values.dtype)
-    for u in range(start, stop, BLOCK):
-        end = min(u + BLOCK, stop)
+    block = min(BLOCK, stop - start)
+    s, q = np.empty((2, block), values.dtype), np.empty((2, block), values.dtype)
+    total, square = np.empty((rotations, block), values.dtype), np.empty((rotations, block), values.dtype)
+    for u in range(start, stop, block):
+        end = min(u + block, stop)
         width = end - u
         total[:] = zero
         square[:] = zero
@@ -154,6 +181,38 @@ def _accumulate(start, stop, values, before, mean, m2, std_sum):  # type: ignore
 
 
 @compiled
+def _merge(start, stop, n, other_n, mean, m2, other_mean, other_m2):  # type: ignore[no-untyped-def]
+    share, weight = other_n / (n + other_n), n * other_n / (n + other_n)
+    for k in range(start, stop):
+        delta = other_mean[k] - mean[k]
+        mean[k] += delta * share
+        m2[k] += other_m2[k] + delta * delta * weight
+
+
+@inlined
+def _add_squares_and_stds(mean, m2, per_image, per_degree, square, std):  # type: ignore[no-untyped-def]
+    """Add the mean squares and the stds of one rotation to the sums."""
+    for k in range(len(mean)):
+        square[k] += mean[k] * mean[k] + m2[k] * per_image
+        std[k] += math.sqrt(m2[k] * per_degree)
+
+
+@compiled
+def _magnitude_and_sample_std(start, stop, n, mean, m2, magnitude, sample_std):  # type: ignore[no-untyped-def]
+    rotations = len(mean)
+    for u in range(start, stop, BLOCK):
+        end = min(u + BLOCK, stop)
+        square, std = magnitude[u:end], sample_std[u:end]
+        square[:] = 0
+        std[:] = 0
+        for j in range(rotations):
+            _add_squares_and_stds(mean[j, u:end], m2[j, u:end], 1 / n, 1 / (n - 1), square, std)
+        for k in range(end - u):
+            square[k] = math.sqrt(square[k] / rotations)
+            std[k] /= rotations
+
+
+@inlined
 def _add_and_compare(row, total, top):  # type: ignore[no-untyped-def]
     """Add a row of values to the running sums and keep the larger of each and the running maximum."""
     for k in range(len(row)):
@@ -161,22 +220,42 @@ def _add_and_compare(row, total, top):  # type: ignore[no-untyped-def]
         top[k] = row[k] if row[k] > top[k] else top[k]
 
 
+@inlined
+def _add_and_compare_two(row, other, total, top):  # type: ignore[no-untyped-def]
+    """`_add_and_compare` for two rows at once, which loads and stores the sums and maxima half as often."""
+    for k in range(len(row)):
+        total[k] += np.float64(row[k]) + np.float64(other[k])
+        larger = row[k] if row[k] > other[k] else other[k]
+        top[k] = larger if larger > top[k] else top[k]
+
+
 @compiled
 def _reduce(start, stop, maps, channels, mean, top):  # type: ignore[no-untyped-def]
     """Maps as rows x (positions * channels), for the rows from `start` to `stop`; mean and top: rows x channels."""
     length = maps.shape[1]
-    lanes = channels * max(1, min(LANES, length) // channels)  # as many as hold whole positions
+    lanes = channels  # a number of positions that is a power of two, so that they can be folded
+    while 2 * lanes <= min(LANES, length):
+        lanes *= 2
+    # Where a map is large, its two halves go by side by side; short stretches the processor does not fetch ahead
+    half = length // (2 * lanes) * lanes
+    half = half if half >= WORTH_TWO else 0
     total, largest = np.empty(lanes), np.empty(lanes, maps.dtype)
     for row in range(start, stop):
         total[:] = 0
         largest[:] = -np.inf
-        for begin in range(0, length, lanes):
+        for begin in range(0, half, lanes):
+            one, other = maps[row, begin : begin + lanes], maps[row, half + begin : half + begin + lanes]
+            _add_and_compare_two(one, other, total, largest)
+        for begin in range(2 * half, length, lanes):
             end = min(begin + lanes, length)
             _add_and_compare(maps[row, begin:end], total[: end - begin], largest[: end - begin])
+        width = lanes
+        while width > channels:
+            width //= 2
+            for k in range(width):
+                total[k] += total[width + k]
+                largest[k] = largest[width + k] if largest[width + k] > largest[k] else largest[k]
         for c in range(channels):
-            channel_total, channel_top = 0.0, largest[c]
-            for lane in range(c, lanes, channels):
-                channel_total += total[lane]
-                channel_top = largest[lane] if largest[lane] > channel_top else channel_top
-            mean[row, c] = channel_total * channels / length
-            top[row, c] = channel_top if math.isfinite(channel_total) else channel_total
+            average = total[c] * channels / length
+            mean[row, c] = average
+            top[row, c] = largest[c] if math.isfinite(average) else average

@@ -15,7 +15,7 @@ from torch import Tensor
 from rotvar.activations import Layer
 from rotvar.errors import InputError
 from rotvar.files import atomic
-from rotvar.moments import Moments, Series, Statistics, mean_and_max
+from rotvar.moments import Arithmetic, Moments, Series, Statistics, arithmetic, at_least_float32
 from rotvar.results import MEASURES
 
 AGGREGATIONS = ("mean", "max", "sum", "spatial")
@@ -37,11 +37,15 @@ class Layerwise:
 
 
 class Sweep:
-    """Every layer's statistics, class after class. It grows with layers, rotations and classes, never with images."""
+    """Every layer's statistics, class after class. It grows with layers, rotations and classes, never with images.
 
-    def __init__(self, classes: Iterable[str], aggregations: Iterable[str]) -> None:
+    compiled: whether `kernels` compute them, which are for a CPU, or PyTorch's operations.
+    """
+
+    def __init__(self, classes: Iterable[str], aggregations: Iterable[str], compiled: bool = False) -> None:
         self.classes = tuple(classes)
         self.aggregations = tuple(aggregations)
+        self.by = arithmetic(compiled)
         self.layers: dict[Layer, Layerwise] = {}  # in execution order
 
     @property
@@ -58,8 +62,8 @@ class Sweep:
         values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
         layerwise = self.layers.setdefault(layer, Layerwise(values.shape[3]))
         waiting = [name for name in kept_series(layerwise.positions, self.aggregations) if (layer, name) not in done]
-        for name, each in reduced(values, waiting):
-            layerwise.series.setdefault(name, Series()).update(each)
+        for name, each in reduced(values, waiting, self.by):
+            layerwise.series.setdefault(name, Series(self.by)).update(each)
             done.add((layer, name))
 
     def finish_class(self, label: int) -> None:
@@ -106,8 +110,7 @@ class Sweep:
         for layer, layerwise in self.layers.items():
             series = {}
             for source, one in layerwise.series.items():
-                moments, key = one.everything, f"{layer.name}/{source}"
-                assert moments is not None
+                moments, key = one.laid_out(channels_last=False), f"{layer.name}/{source}"
                 tensors |= {f"{key}/{name}": getattr(moments, name).cpu() for name in ("mean", "m2", "std_sum")}
                 by_class = [[getattr(each, name) for name in MEASURES] for each in one.by_class.values()]
                 tensors[f"{key}/by_class"] = torch.tensor(np.array(by_class))
@@ -177,10 +180,16 @@ def kept_series(positions: int, aggregations: Sequence[str]) -> list[str]:
     return list(dict.fromkeys(sources[aggregation] for aggregation in aggregations))
 
 
-def reduced(values: Tensor, kept: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+def passes(positions: int, aggregations: Sequence[str]) -> int:
+    """How often the activations of a layer are read: for mean and maximum over the positions, and for each position."""
+    kept = set(kept_series(positions, aggregations))
+    return bool(kept & {"mean", "max"}) + bool(kept & {"unit", "spatial"})
+
+
+def reduced(values: Tensor, kept: Sequence[str], by: Arithmetic) -> Iterator[tuple[str, Tensor]]:
     """The values of each series of images x R x channels x positions, with one position for all but "spatial"."""
     if {"mean", "max"} & set(kept):
-        means_and_maxima = mean_and_max(values.flatten(0, 1))
+        means_and_maxima = by.mean_and_max(at_least_float32(values.flatten(0, 1)))
         for name, each in zip(("mean", "max"), means_and_maxima, strict=True):
             if name in kept:
                 yield name, each.view(*values.shape[:3], 1)

@@ -23,13 +23,19 @@ from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
 from rotvar.rotation import present
-from rotvar.sweep import AGGREGATIONS, Done, Sweep, kept_series
+from rotvar.sweep import AGGREGATIONS, Done, Sweep, kept_series, passes
 
 log = logging.getLogger("rotvar")
 
 # How many rotated images go through a network at once where memory allows. On a CPU few, so that a layer's output is
 # still in its caches when the statistics and the next layer read it; on a GPU many, so that every layer keeps it busy.
 BATCH_SIZE = {"cpu": 256, "cuda": 2048}
+
+# The fewest activations (those that are read twice count twice) for which a CPU compiles `kernels`. On one core of an
+# AMD EPYC (Zen 4) importing numba and compiling take 5 s, and for the networks of config.yaml the kernels save 1 to 4
+# ns an activation against PyTorch's operations: at 2 ns, 5 s are saved here. Compiled code that is on disk already
+# does not count: what was measured before would then change the last digits of what is measured next.
+WORTH_COMPILING = 2_500_000_000
 
 
 def measure(
@@ -99,7 +105,7 @@ def sweep(
     device = next(model.parameters(), images).device
     mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
     recorder = Recorder(model, channel_axes=channel_axes)
-    state = Sweep(classes, aggregations)
+    measured = int(torch.isin(labels, torch.tensor(part)).sum())  # images
 
     def run(batch: Tensor, done: Done) -> None:
         rotated = present(batch.repeat_interleave(len(angles), 0), angles.repeat(len(batch)), mean, std)
@@ -110,7 +116,8 @@ def sweep(
         outputs = _probe(recorder, first, layers, channel_axes)
         recorder.layers = layers  # the probe has shown all of them
         per_batch = _images_per_batch(outputs, aggregations, len(angles), device, batch_size)
-        with tqdm(total=int(torch.isin(labels, torch.tensor(part)).sum()), unit=" images", disable=None) as bar:
+        state = Sweep(classes, aggregations, _worth_compiling(outputs, aggregations, measured * len(angles), device))
+        with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
                 waiting = images[labels == label].to(device)
                 while len(waiting):
@@ -177,6 +184,14 @@ def _images_per_batch(
         )
     batch_size = batch_size or BATCH_SIZE[device.type]
     return max(1, min(batch_size // rotations, (free - state) // image))
+
+
+def _worth_compiling(
+    outputs: Mapping[Layer, Tensor], aggregations: Sequence[str], rotated_images: int, device: torch.device
+) -> bool:
+    """Whether the table is finished sooner if the statistics are compiled first."""
+    read = sum(output[0].numel() * passes(output[0, 0].numel(), aggregations) for output in outputs.values())
+    return device.type == "cpu" and rotated_images * read >= WORTH_COMPILING
 
 
 def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done) -> int:

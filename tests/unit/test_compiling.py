@@ -1,0 +1,59 @@
+"""A small sweep does not wait for a compiler, and one that is long enough to gain from it does."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
+
+# A network whose layers have 108, 12 and 5 activations of an image, and 6 images at 2 angles
+SWEEP = """
+import json, sys, torch
+from torch import nn
+from rotvar import variance
+variance.WORTH_COMPILING = int(sys.argv[1]) or variance.WORTH_COMPILING
+torch.manual_seed(0)
+model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.MaxPool2d(3), nn.Flatten(), nn.Linear(12, 5))
+table = variance.measure(model, torch.rand(6, 1, 8, 8), torch.arange(6) % 2, ["a", "b"], torch.tensor([0.0, 30.0]))
+json.dump(["numba" in sys.modules, table.select_dtypes("number").to_numpy().tolist()], sys.stdout)
+"""
+# What has positions is read twice: for mean and maximum over them, and for each
+ACTIVATIONS = 6 * 2 * (2 * 108 + 2 * 12 + 5)
+
+
+def swept(worth_compiling: int, cache: Path) -> tuple[bool, np.ndarray]:
+    """Whether a fresh process imported numba, and the numbers of its table."""
+    done = subprocess.run(
+        [sys.executable, "-c", SWEEP, str(worth_compiling)],
+        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "NUMBA_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    imported, numbers = json.loads(done.stdout)
+    return imported, np.array(numbers)
+
+
+@pytest.mark.parametrize("threshold", [0, ACTIVATIONS + 1], ids=["its own", "one activation more"])
+def test_a_sweep_below_the_threshold_does_not_even_import_the_compiler(threshold, tmp_path):
+    imported, _ = swept(threshold, tmp_path)
+    assert not imported and not list(tmp_path.iterdir())
+
+
+def test_a_sweep_at_the_threshold_compiles_and_agrees_with_one_below_it(tmp_path):
+    imported, numbers = swept(ACTIVATIONS, tmp_path)
+    assert imported and list(tmp_path.rglob("*.nbc"))
+    _, expected = swept(ACTIVATIONS + 1, tmp_path)
+    np.testing.assert_allclose(numbers, expected, rtol=1e-5, atol=1e-7)
+
+
+def test_what_is_on_disk_changes_nothing(tmp_path):
+    """Neither which way is chosen nor a single bit."""
+    tables = [swept(threshold, tmp_path)[1] for threshold in (0, ACTIVATIONS, ACTIVATIONS, 0)]
+    np.testing.assert_array_equal(tables[1], tables[2])
+    np.testing.assert_array_equal(tables[0], tables[3])

@@ -1,0 +1,53 @@
+"""The arithmetic of the statistics in PyTorch's operations: on a GPU, and on a CPU where compiling `kernels` would take
+longer than it saves. The functions are those of `kernels`, and so are their results, but for rounding.
+"""
+
+import torch
+from torch import Tensor
+
+
+def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor) -> None:
+    """Take the activations of some images, images x R x units, into the moments of `n` earlier ones, in place.
+
+    Sums and squares are taken of differences to one of the values themselves: then the subtraction in M2 loses at
+    most a factor of the number of values, however large the mean is against the deviations.
+    """
+    images, rotations = values.shape[:2]
+    from_first_image = values - values[:1]
+    total = from_first_image.sum(0).double()
+    more_m2 = from_first_image.square_().sum(0).double().addcmul_(total, total, value=-1 / images).clamp_(min=0)
+    delta = total.div_(images).add_(values[0]).sub_(mean)
+    from_first_rotation = values - values[:, :1]
+    total = from_first_rotation.sum(1)
+    variance = from_first_rotation.square_().sum(1).addcmul_(total, total, value=-1 / rotations).clamp_(min=0)
+    more_std = variance.div_(rotations - 1).sqrt_().sum(0, dtype=torch.float64)
+    # Nothing above changes the moments and nothing below needs memory: running out of it leaves them whole
+    mean.add_(delta, alpha=images / (n + images))
+    m2.add_(more_m2).addcmul_(delta, delta, value=n * images / (n + images))
+    std_sum.add_(more_std)
+
+
+def merge(
+    n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor,
+    other_std_sum: Tensor,
+) -> None:  # fmt: skip
+    """Take the moments of `other_n` images into those of `n` others of the same units, in place."""
+    delta = other_mean - mean
+    mean.add_(delta, alpha=other_n / (n + other_n))
+    m2.add_(other_m2).addcmul_(delta, delta, value=n * other_n / (n + other_n))
+    std_sum.add_(other_std_sum)
+
+
+def magnitude_and_sample_std(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]:
+    """Each unit's root mean square over images and rotations, and the mean over rotations of the std over images."""
+    magnitude = (mean.square() + m2 / n).mean(0).sqrt()
+    return magnitude, (m2 / (n - 1)).sqrt().mean(0)
+
+
+def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
+    """The mean (float64) and the maximum over the positions of maps, rows x channels x positions: rows x channels.
+
+    A maximum is NaN or infinite where any of its values is.
+    """
+    mean, top = values.mean(2, dtype=torch.float64), values.amax(2)
+    return mean, torch.where(mean.isfinite(), top, mean.to(top.dtype))  # a maximum alone would hide -inf
