@@ -118,6 +118,7 @@ def means(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
         "Drawing the global variance of all networks",
         *(f"Drawing variance by relative depth, {a}" for a in AGGREGATIONS),
         "Tabulating global variance",
+        "Tabulating variance by layer",
     ]
 
 
