@@ -1,8 +1,13 @@
 """Small fixed tables that the tests of the figures draw."""
 
+import math
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pandas as pd
+
+from rotvar import tables
+from rotvar.catalogue import DATASETS
 
 KINDS = {"conv": "convolution", "relu": "non-linearity", "fc": "fully connected", "bn": "normalization"}
 
@@ -35,3 +40,74 @@ def variance(
     table = pd.DataFrame(rows, columns=names).assign(**({"dataset": "mnist", "model": "vgg16", "seed": 0} | partitions))
     text = ["layer", "kind", "stratum", "aggregation", "training", "dataset", "model"]
     return table.astype(dict.fromkeys(text, "category"))
+
+
+def network(layers: int, units: int, seed: int = 0, aggregations: Sequence[str] = ("mean", "spatial")) -> pd.DataFrame:
+    """A network whose units look measured: the deeper the more variant under `mean`, the less under `spatial`; the
+    rotated training less than the unrotated; some infinite, missing or far above the others. Strata `all`,
+    `stratified` and the ten classes of MNIST."""
+    kinds = ("conv", "bn", "relu")
+    strata = ["all", "stratified", *DATASETS["mnist"].classes]
+    parts = []
+    for slope, aggregation in zip((1.0, -0.4), aggregations, strict=False):
+        values = {}
+        for step, training in enumerate(("unrotated", "rotated")):
+            names = [*(f"{kinds[index % 3]}{index // 3 + 1}" for index in range(layers - 1)), "fc"]
+            values[training] = {
+                name: [
+                    0.5 + (1 - 0.4 * step) * slope * index / layers + 0.4 * math.sin(7 * index + 3 * unit + seed) ** 2
+                    for unit in range(10 if name == "fc" else units)
+                ]
+                for index, name in enumerate(names)
+            }
+        values["unrotated"]["relu1"][:3] = [math.inf, math.nan, 5.0]
+        parts.append(variance(values, strata, [aggregation], seed=seed))
+    return pd.concat(parts, ignore_index=True)
+
+
+def accuracy(
+    classes: Sequence[str] = DATASETS["mnist"].classes, seeds: int = 1, angles: int = 16, dataset: str = "mnist"
+) -> pd.DataFrame:
+    """Accuracies that fall with the angle in the unrotated training, differently for each class and seed."""
+    rows = []
+    every = [f"{-180 + 360 * step / angles:g}" for step in range(angles)]
+    for training in ("unrotated", "rotated"):
+        for seed in range(seeds):
+            for place, name in enumerate(classes):
+                for angle in [*every, "random"]:
+                    turn = 60.0 if angle == "random" else abs(float(angle))
+                    loss = 20 + turn / 2 if training == "unrotated" else 20
+                    rows.append((angle, name, 100, round(110 - loss - 2 * place % 7 - 3 * seed), training, seed))
+    table = pd.DataFrame(rows, columns=["angle", "class", "n", "correct", "training", "seed"])
+    text = ["angle", "class", "training", "dataset", "model"]
+    return table.assign(dataset=dataset, model="simple_conv").astype(dict.fromkeys(text, "category"))
+
+
+def history(epochs: int = 6, seeds: int = 1) -> pd.DataFrame:
+    """Losses that fall and accuracies that rise, the test set's a little behind."""
+    rows = [
+        (
+            epoch,
+            split,
+            (2 + step + seed) * harder / epoch,
+            1 - (0.4 + 0.1 * step + 0.05 * seed) * harder / epoch,
+            training,
+            seed,
+        )
+        for training, harder in (("unrotated", 0.8), ("rotated", 1.2))
+        for seed in range(seeds)
+        for epoch in range(1, epochs + 1)
+        for step, split in enumerate(("train", "test"))
+    ]
+    table = pd.DataFrame(rows, columns=["epoch", "split", "loss", "accuracy", "training", "seed"])
+    return table.assign(dataset="mnist", model="simple_conv")
+
+
+def published(value: str, seeds: int = 1) -> pd.DataFrame:
+    """A study of every network with published values, ours a little off: as `tables.accuracy` or `.global_variance`."""
+    theirs = tables.published()[value]
+    ours = pd.concat(
+        theirs.assign(**{value: theirs[value] + 0.03 * np.sin(np.arange(len(theirs)) + seed), "seed": seed, "n": 1})
+        for seed in range(seeds)
+    )
+    return getattr(tables, value)(ours)

@@ -40,7 +40,7 @@ def test_shapes() -> None:
     assert shapes == {"digits": (1, 32), "mnist": (1, 28), "fashion_mnist": (1, 28), "cifar10": (3, 32)}
 
 
-@pytest.mark.parametrize("module", ["catalogue", "results", "summary", "tables", "figures.heatmap", "figures.overview"])
+@pytest.mark.parametrize("module", ["catalogue", "results", "summary", "tables", "figures.heatmap", "figures.depth"])
 def test_modules_that_only_draw_and_list_start_fast(module: str) -> None:
     """A figure job imports neither PyTorch nor what takes as long (SciPy, seaborn, pyplot)."""
     heavy = "{'torch', 'scipy', 'seaborn', 'matplotlib.pyplot'}"

@@ -6,7 +6,8 @@ import pytest
 from matplotlib.colors import to_hex
 
 from rotvar.figures import theme
-from rotvar.figures.accuracy import accuracy_bars, accuracy_by_angle
+from rotvar.figures.accuracy import accuracy_bars
+from rotvar.figures.accuracy_by_angle import accuracy_by_angle
 
 COLUMNS = ["angle", "class", "n", "correct", "training", "seed", "dataset", "model"]
 

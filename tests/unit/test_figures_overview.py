@@ -10,7 +10,8 @@ from matplotlib.colors import to_hex
 
 from rotvar import summary
 from rotvar.figures import theme
-from rotvar.figures.overview import by_depth, global_variance
+from rotvar.figures.depth import by_depth
+from rotvar.figures.global_variance import global_variance
 
 STRATA = ["all", "stratified"]
 

@@ -73,6 +73,17 @@ def test_accuracy_weighs_classes_by_their_images() -> None:
     ]
 
 
+def test_accuracy_by_angle_is_that_of_all_classes_and_without_the_random_angles() -> None:
+    table = pd.DataFrame(
+        [("-22.5", "cat", 10, 1), ("-22.5", "dog", 30, 15), ("0", "cat", 10, 9), ("random", "cat", 10, 1)],
+        columns=["angle", "class", "n", "correct"],
+    )
+    assert summary.accuracy_by_angle(table.astype({"angle": "category"})).to_dict("records") == [
+        {"angle": -22.5, "n": 40, "accuracy": 0.4},
+        {"angle": 0.0, "n": 10, "accuracy": 0.9},
+    ]
+
+
 def test_over_seeds() -> None:
     table = pd.DataFrame({"model": ["a", "a", "b"], "seed": [0, 1, 0], "n": [5, 5, 5], "accuracy": [1.0, 3.0, 5.0]})
     ours = summary.over_seeds(table, "accuracy")

@@ -60,13 +60,17 @@ def test_figures(study: Path) -> None:
     folder = study / "results" / "figures"
     strata = ["all", "stratified", *(f"class_{number}" for number in range(10))]
     names = [f"heatmap_spatial_{stratum}" for stratum in strata]
-    names += ["layers_spatial", "classes_spatial", "last_layer", "training_curves", "accuracy", "accuracy_by_angle"]
-    expected = {f"digits/simple_conv/{name}" for name in names} | {"global_variance", "depth_spatial"}
+    names += ["layers_spatial", "classes_spatial", "distribution", "last_layer"]
+    names += ["training_curves", "accuracy", "accuracy_by_angle", "accuracy_polar"]
+    expected = {f"digits/simple_conv/{name}" for name in names} | {"global_variance", "depth_spatial", "agreement"}
     for suffix, beginning in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
         files = list(folder.rglob(f"*{suffix}"))
         assert {str(file.relative_to(folder).with_suffix("")) for file in files} == expected
         assert all(file.read_bytes().startswith(beginning) for file in files)
-    assert [file.name for file in folder.rglob("*.svg") if "mean ± std over 2 seeds" not in file.read_text()] == []
+    texts = {file.stem: file.read_text() for file in folder.rglob("*.svg")}
+    assert "No value of this study has been published." in texts.pop("agreement")
+    assert "units of 2 seeds together" in texts.pop("distribution")
+    assert [name for name, text in texts.items() if "mean ± std over 2 seeds" not in text] == []
 
 
 def test_tables(study: Path) -> None:

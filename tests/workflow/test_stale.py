@@ -22,6 +22,7 @@ MODELS = ("simple_conv", "all_convolutional")
 TRAININGS = ("unrotated", "rotated")
 AGGREGATIONS = ("mean", "spatial")
 REPORT = "Writing the report"
+AGREEMENT = "Drawing our values against the published ones"  # of variance and accuracy
 
 # Prints each script given and the files of the library that it loads.
 LOADED = """
@@ -98,8 +99,13 @@ def curves(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
 
 
 def accuracy_figures(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
-    titles = ("the accuracy", "accuracy against angle")
-    return ["Tabulating accuracy", *(f"Drawing {t} of {m} on {d}" for t, d, m in product(titles, datasets, models))]
+    titles = ("the accuracy", "accuracy against angle", "accuracy on a circle")
+    figures = [f"Drawing {t} of {m} on {d}" for t, d, m in product(titles, datasets, models)]
+    return ["Tabulating accuracy", AGREEMENT, *figures]
+
+
+def distributions(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
+    return [f"Drawing the distribution of units by layer of {m} on {d}" for d, m in product(datasets, models)]
 
 
 def heatmaps(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
@@ -119,16 +125,18 @@ def means(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
         *(f"Drawing variance by relative depth, {a}" for a in AGGREGATIONS),
         "Tabulating global variance",
         "Tabulating variance by layer",
+        AGREEMENT,
     ]
 
 
 def variance_figures(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
-    return heatmaps(datasets, models) + last_layers(datasets, models) + means(datasets, models)
+    makers = (heatmaps, distributions, last_layers, means)
+    return [job for make in makers for job in make(datasets, models)]
 
 
 def everything_after_data(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
     makers = (trainings, accuracies, variances, curves, accuracy_figures, variance_figures)
-    return [job for make in makers for job in make(datasets, models)]
+    return list({job for make in makers for job in make(datasets, models)})
 
 
 def test_a_finished_study_is_finished(study: Path) -> None:
@@ -159,6 +167,7 @@ def test_the_published_values(study: Path) -> None:
     edit(study / "workflow" / "scripts" / "rotvar" / "published.json", "0.759", "0.76")
     expected = [f"Drawing the accuracy of {m} on {d}" for d, m in product(DATASETS, MODELS)]
     expected += ["Drawing the global variance of all networks", "Tabulating accuracy", "Tabulating global variance"]
+    expected += [AGREEMENT]
     assert jobs(study) == sorted(expected)
 
 
@@ -182,14 +191,14 @@ def test_one_more_seed(study: Path) -> None:
     edit(study / "config.yaml", "seeds: [0]", "seeds: [0, 1]")
     makers = (trainings, accuracies, variances)
     new = [job for make in makers for job in make(DATASETS, MODELS, seed=1)]
-    shown = [job for show in (curves, accuracy_figures, variance_figures) for job in show(DATASETS, MODELS)]
-    assert jobs(study) == sorted(new + shown)
+    shown = {job for show in (curves, accuracy_figures, variance_figures) for job in show(DATASETS, MODELS)}
+    assert jobs(study) == sorted([*new, *shown])
 
 
 def test_the_number_of_angles(study: Path) -> None:
     edit(study / "config.yaml", "angles: 16", "angles: 8")
     makers = (accuracies, accuracy_figures, variances, variance_figures)
-    assert jobs(study) == sorted(job for make in makers for job in make(DATASETS, MODELS))
+    assert jobs(study) == sorted({job for make in makers for job in make(DATASETS, MODELS)})
 
 
 def test_what_does_not_change_results(study: Path) -> None:

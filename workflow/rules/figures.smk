@@ -76,6 +76,30 @@ rule plot_classes:
         "../scripts/plot_classes.py"
 
 
+rule plot_distribution:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS),
+        code=code("plot_distribution"),
+    output:
+        png=figure("distribution", caption="distribution", category="Distribution"),
+        svg="<figures>/{dataset}/{model}/distribution.svg",
+    log:
+        "<logs>/plot_distribution/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_distribution/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        aggregations=lookup(within=config, dpath="figures/aggregations"),
+    message:
+        "Drawing the distribution of units by layer of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_distribution.py"
+
+
 rule plot_last_layer:
     input:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),
@@ -165,6 +189,28 @@ rule plot_accuracy_by_angle:
         "../scripts/plot_accuracy_by_angle.py"
 
 
+rule plot_accuracy_polar:
+    input:
+        accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS),
+        code=code("plot_accuracy_polar"),
+    output:
+        png=figure("accuracy_polar", caption="accuracy_polar", category="Accuracy by angle"),
+        svg="<figures>/{dataset}/{model}/accuracy_polar.svg",
+    log:
+        "<logs>/plot_accuracy_polar/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_accuracy_polar/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Drawing accuracy on a circle of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_accuracy_polar.py"
+
+
 # Figures across all data sets and models.
 
 
@@ -213,6 +259,29 @@ rule plot_depth:
         "Drawing variance by relative depth, {wildcards.aggregation}"
     script:
         "../scripts/plot_depth.py"
+
+
+rule plot_agreement:
+    input:
+        accuracy="<tables>/accuracy.csv",
+        global_variance="<tables>/global_variance.csv",
+        code=code("plot_agreement"),
+    output:
+        png=overview_figure("agreement", caption="agreement"),
+        svg="<figures>/agreement.svg",
+    log:
+        "<logs>/plot_agreement.log",
+    benchmark:
+        "<benchmarks>/plot_agreement.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    message:
+        "Drawing our values against the published ones"
+    script:
+        "../scripts/plot_agreement.py"
 
 
 rule figures:

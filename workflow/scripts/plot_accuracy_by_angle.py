@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rotvar import results
 from rotvar.figures import theme
-from rotvar.figures.accuracy import accuracy_by_angle
+from rotvar.figures.accuracy_by_angle import accuracy_by_angle
 from rotvar.jobs import job
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rotvar import results
 from rotvar.figures import theme
-from rotvar.figures.layers import by_class
+from rotvar.figures.classes import by_class
 from rotvar.jobs import job
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import pandas as pd
 
 from rotvar import results, summary
 from rotvar.figures import theme
-from rotvar.figures.overview import by_depth
+from rotvar.figures.depth import by_depth
 from rotvar.jobs import job
 
 if TYPE_CHECKING:

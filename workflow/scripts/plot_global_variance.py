@@ -6,7 +6,7 @@ import pandas as pd
 
 from rotvar import results, summary, tables
 from rotvar.figures import theme
-from rotvar.figures.overview import global_variance
+from rotvar.figures.global_variance import global_variance
 from rotvar.jobs import job
 
 if TYPE_CHECKING:

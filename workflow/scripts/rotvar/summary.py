@@ -45,6 +45,17 @@ def accuracy_by_test(accuracy: pd.DataFrame) -> pd.DataFrame:
     return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
 
 
+def accuracy_by_angle(accuracy: pd.DataFrame) -> pd.DataFrame:
+    """The share of correct images at each angle (degrees), all classes together.
+
+    Columns: the partitions, `angle` (float), `n` (images), `accuracy` (0 to 1).
+    """
+    table = accuracy[accuracy["angle"].astype(str) != "random"]
+    table = table.assign(angle=table["angle"].astype(str).astype(float))
+    sums = table.groupby([*_partitions(table), "angle"], observed=True, sort=False)[["n", "correct"]].sum()
+    return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
+
+
 def over_seeds(table: pd.DataFrame, value: str) -> pd.DataFrame:
     """Mean of `value` over the seeds that have one, `std` (n - 1; missing for one seed) and `seeds`, their number.
 

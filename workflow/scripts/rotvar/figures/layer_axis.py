@@ -37,13 +37,20 @@ FEW = 60  # layers up to which there is room for lines between them
 
 # Inches: of a layer's column where there is room, of the widest panel, of a rotated label of 7 points, and of the strip
 # with the gap above it.
-_LAYER, _WIDEST, _LABEL, _STRIP = 0.24, 11.0, 0.115, 0.15
+LAYER, _WIDEST, _LABEL, _STRIP = 0.24, 11.0, 0.115, 0.15
 
 
 def layers(table: pd.DataFrame) -> pd.DataFrame:
     """The layers of one network in execution order: `layer_index`, `layer`, `kind`."""
     names = table[["layer_index", "layer", "kind"]].drop_duplicates("layer_index")
     return names.astype({"layer": str, "kind": str}).sort_values("layer_index", ignore_index=True)
+
+
+def shorten(name: str, most: int = 32) -> str:
+    """A layer's name that fits: a long one loses the outermost modules, since the innermost tell layers apart."""
+    while len(name) > most and "." in name:
+        name = "…" + name.partition(".")[2]
+    return theme.shorten(name, most)
 
 
 @dataclass(frozen=True)
@@ -65,20 +72,22 @@ def panels(
     legend: Sequence[Artist],
     bar: bool,
     title: float = 0.3,
+    layer: float = LAYER,
 ) -> Panels:
     """A figure of `count` panels of `height` inches with the layers 0, 1, ... on x: side by side for few layers, one
     above the other for many.
 
     Under each panel is a strip of the layers' kinds, and under the lowest their names; where there is no room for
     every name, every second, third, ... is written. `left` and `title` are the inches beside and above each panel.
-    The legend has the kinds, then `legend`. Everything is placed by inches and not by a layout engine: a panel has the
-    size that was asked for, and a figure of 170 layers is drawn in a second.
+    `layer` is the width of a layer's column where there is room. The legend has the kinds, then `legend`. Everything
+    is placed by inches and not by a layout engine: a panel has the size that was asked for, and a figure of 170 layers
+    is drawn in a second.
     """
     stacked = len(layers) > _SIDE_BY_SIDE
     columns, rows = (1, count) if stacked else (count, 1)
-    width = min(max(_LAYER * len(layers), 2.8 if count > 1 else 4.5), _WIDEST)
+    width = min(max(layer * len(layers), 2.8 if count > 1 else 4.5), _WIDEST)
     every = max(1, math.ceil(len(layers) * _LABEL / width))
-    names = [theme.shorten(name) for name in layers["layer"]]
+    names = [shorten(name) for name in layers["layer"]]
     entries = [*_kind_marks(layers), *legend]
     right = 0.95 if bar else 0.15
     total = columns * (left + width) + right

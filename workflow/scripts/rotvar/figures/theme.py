@@ -93,9 +93,7 @@ def trainings(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
     """The rows of each training: unrotated, rotated, then others; one named "" for a table without the column."""
     if "training" not in table.columns:
         return {"": table}
-    present = [str(name) for name in table["training"].unique()]
-    names = [name for name in TRAININGS if name in present] + sorted(set(present) - set(TRAININGS))
-    return {name: table[table["training"] == name] for name in names}
+    return {name: table[table["training"] == name] for name in in_order(table["training"], TRAININGS)}
 
 
 def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
@@ -130,6 +128,13 @@ def classes(table: pd.DataFrame) -> list[str]:
     return names
 
 
+def in_order(column: pd.Series, known: Iterable[str]) -> list[str]:
+    """The names in the column: the known ones in their order, then the others."""
+    present = [str(name) for name in column.unique()]
+    known = list(known)
+    return [name for name in known if name in present] + sorted(set(present) - set(known))
+
+
 def shorten(name: str, most: int = 32) -> str:
     """A name that fits: a long one loses its middle, since the ends tell modules apart."""
     if len(name) <= most:
@@ -155,6 +160,20 @@ def choose(table: pd.DataFrame, **chosen: str) -> pd.DataFrame:
     return table
 
 
+def at(table: pd.DataFrame, place: dict[str, str]) -> pd.DataFrame:
+    """The rows at this place; a column that the table lacks does not tell rows apart."""
+    for name, value in place.items():
+        if name in table.columns:
+            table = table[table[name] == value]
+    return table
+
+
+def distinct(aggregations: Iterable[str]) -> list[str]:
+    """The aggregations without `sum` where there is `mean`: both have the same normalized variance."""
+    names = [str(name) for name in aggregations]
+    return [name for name in names if name != "sum" or "mean" not in names]
+
+
 def headroom(values: pd.Series) -> float:
     """The upper end of an axis from 0 that shows all finite values with a little room; 1 when there are none."""
     highest = values[np.isfinite(values)].max()
@@ -173,7 +192,7 @@ def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:
 def headline(figure: Figure, *parts: str) -> None:
     """The parts that say something above the figure, in letters small enough to fit its width."""
     text = "  ·  ".join(filter(None, parts))
-    size = min(11.0, 130 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
+    size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)
 

@@ -1,0 +1,126 @@
+"""Figures of the least that a table can hold, and of the longest names: all is drawn, and inside the figure."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import pytest
+from figure_tables import accuracy, history, published, variance
+from matplotlib.figure import Figure
+
+from rotvar import summary
+from rotvar.figures import theme
+from rotvar.figures.accuracy import accuracy_bars
+from rotvar.figures.accuracy_by_angle import accuracy_by_angle
+from rotvar.figures.accuracy_polar import accuracy_polar
+from rotvar.figures.agreement import agreement
+from rotvar.figures.classes import by_class
+from rotvar.figures.depth import by_depth
+from rotvar.figures.distribution import distribution
+from rotvar.figures.global_variance import global_variance
+from rotvar.figures.heatmap import heatmap
+from rotvar.figures.last_layer import last_layer
+from rotvar.figures.layers import by_layer
+from rotvar.figures.training_curves import training_curves
+
+INF, NAN = math.inf, math.nan
+LONG = "a class whose name has forty characters."
+BOTH = ["mean", "spatial"]
+
+VARIANCE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
+    "heatmap": lambda table: heatmap(table, "all", "mean"),
+    "layers": lambda table: by_layer(table, "mean"),
+    "classes": lambda table: by_class(table, "mean"),
+    "distribution": lambda table: distribution(table, BOTH),
+    "last_layer": last_layer,
+    "global_variance": lambda table: global_variance(summary.global_variance(table)),
+    "depth": lambda table: by_depth(summary.layer_means(table), "mean"),
+}
+
+# Each with one seed.
+NETWORKS = {
+    "one layer": {"rotated": {"conv": [0.5, 1.0]}},
+    "one unit": {"unrotated": {"conv": [0.5], "fc": [1.0]}, "rotated": {"conv": [0.25], "fc": [0.5]}},
+    "all infinite": {"unrotated": {"conv": [INF, INF], "fc": [INF]}, "rotated": {"conv": [INF, INF], "fc": [INF]}},
+    "all missing": {"rotated": {"conv": [NAN, NAN], "fc": [NAN]}},
+    "all zero": {"rotated": {"conv": [0.0, 0.0], "fc": [0.0]}},
+    "a deep network of one unit a layer": {"rotated": {f"conv{index}": [1.0] for index in range(170)}},
+    "long layer names": {"rotated": {"layer." * 12 + "conv": [1.0], "l" * 60: [2.0]}},
+}
+
+
+def is_whole(figure: Figure) -> None:
+    """Everything that is drawn is inside the figure."""
+    figure.draw_without_rendering()
+    drawn, (width, height) = figure.get_tightbbox(), figure.get_size_inches()
+    slack = 0.02  # inches
+    assert drawn.x0 >= -slack
+    assert drawn.y0 >= -slack
+    assert drawn.x1 <= width + slack
+    assert drawn.y1 <= height + slack
+
+
+@pytest.mark.parametrize("figure", VARIANCE_FIGURES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_networks(figure: str, network: str) -> None:
+    is_whole(VARIANCE_FIGURES[figure](variance(NETWORKS[network], ["all", "stratified", "0 - zero"], BOTH)))
+
+
+@pytest.mark.parametrize("figure", VARIANCE_FIGURES)
+@pytest.mark.parametrize("classes", [["cat"], [LONG], [LONG, LONG.upper()]])
+def test_class_names(figure: str, classes: list[str]) -> None:
+    table = variance(strata=["all", "stratified", *classes], aggregations=BOTH, dataset="a data set of the user's own")
+    is_whole(VARIANCE_FIGURES[figure](table))
+
+
+@pytest.mark.parametrize("figure", VARIANCE_FIGURES)
+def test_a_table_straight_from_the_measure(figure: str) -> None:
+    table = variance({"": {"conv": [0.5, 1.0], "fc": [1.0]}}, ["all", "stratified", "0 - zero"], BOTH)
+    partitions = ["training", "dataset", "model", "seed"]
+    if figure in ("global_variance", "depth"):  # which compare networks
+        partitions = ["training", "seed"]
+    is_whole(VARIANCE_FIGURES[figure](table.drop(columns=partitions)))
+
+
+@pytest.mark.parametrize("draw", [accuracy_bars, accuracy_by_angle, accuracy_polar])
+@pytest.mark.parametrize(
+    "table",
+    [
+        accuracy(["cat"], dataset="mine"),
+        accuracy([LONG, "dog"], dataset="mine"),
+        accuracy([LONG], angles=1, seeds=2, dataset="mine"),
+        accuracy(angles=2),
+        accuracy([f"class {number}" for number in range(23)], dataset="mine"),
+        accuracy().drop(columns=["training", "dataset", "model", "seed"]),
+    ],
+    ids=["one class", "a long name", "one angle", "two angles", "many classes", "a table of one network"],
+)
+def test_accuracies(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame) -> None:
+    is_whole(draw(table))
+
+
+@pytest.mark.parametrize(("epochs", "seeds"), [(1, 1), (1, 2), (300, 1)])
+def test_histories(epochs: int, seeds: int) -> None:
+    is_whole(training_curves(history(epochs, seeds)))
+
+
+@pytest.mark.parametrize("accuracies", [0, 1, 4])
+@pytest.mark.parametrize("values", [0, 1, 4])
+def test_published_cells(accuracies: int, values: int) -> None:
+    is_whole(agreement(published("accuracy")[:accuracies], published("global_variance")[:values]))
+
+
+def test_an_aggregation_that_is_only_sum_is_drawn() -> None:
+    table = variance(strata=["all", "stratified"], aggregations=["sum"])
+    assert len(global_variance(summary.global_variance(table)).axes) == 1
+    assert len(distribution(table, ["sum"]).axes) == 1
+    assert theme.distinct(["mean", "sum", "spatial"]) == ["mean", "spatial"]
+
+
+def test_all_infinite_is_said() -> None:
+    figure = distribution(variance(NETWORKS["all infinite"], aggregations=BOTH), BOTH)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == [f"{name}: ρ = –; 3 units, 3 infinite, 0 missing" for name in ("unrotated", "rotated")]
+    marked = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "v"]
+    np.testing.assert_allclose(np.sort(np.concatenate(marked)), [-0.215, 0.215, 0.785, 1.215])

@@ -1,0 +1,68 @@
+"""The global value of every network of a study."""
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from rotvar.catalogue import DATASETS, MODELS
+from rotvar.figures import seeds, theme
+from rotvar.summary import SUMMARY_STRATA, over_seeds
+
+
+@theme.themed
+def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None) -> Figure:
+    """The global value of every network: a column of panels per data set, a row per aggregation.
+
+    `values` is what `summary.global_variance` gives, of all networks; `published` (`tables.published()`) adds the
+    published values. The colour is the training; discs are stratum `all`, squares `stratified`; with several
+    seeds a mark is their mean and its line one standard deviation (n - 1). `sum` is not drawn beside `mean`: it equals
+    `mean`.
+    """
+    table = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
+    datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
+    if published is not None:
+        published = published[published["dataset"].isin(datasets) & published["model"].isin(models)]
+        published = None if published.empty else published
+    aggregations = theme.distinct(table["aggregation"].unique())
+    trainings = list(theme.trainings(table))
+    colours = theme.colours(trainings, theme.TRAININGS)
+    width = max(5.0, max(3.2, 0.85 * len(models)) * len(datasets) + 0.8)
+    size = width, 2.0 * len(aggregations) + 1.5
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(aggregations), len(datasets), squeeze=False, sharex=True, sharey=True)
+    slots = [(training, stratum) for training in trainings for stratum in SUMMARY_STRATA]
+    for (row, column), axes in np.ndenumerate(grid):
+        for slot, (training, stratum) in enumerate(slots):
+            place = {"dataset": datasets[column], "aggregation": aggregations[row]}
+            place |= {"training": training, "stratum": stratum}
+            x = np.arange(len(models)) + (slot - (len(slots) - 1) / 2) * 0.17
+            ours = theme.at(table, place).set_index("model").reindex(models)
+            look = {"color": colours[training], "fmt": "o" if stratum == "all" else "s", "markersize": 5}
+            axes.errorbar(x, ours["global_variance"], ours["std"], elinewidth=1, **look)
+            if published is not None:
+                theirs = theme.at(published, place).set_index("model").reindex(models)["global_variance"]
+                axes.plot(x, theirs, markersize=4, zorder=3, **theme.PUBLISHED)
+        axes.set_xlim(-0.5, len(models) - 0.5)
+        axes.set_xticks(range(len(models)), [theme.model_title(name) for name in models], rotation=30, ha="right")
+        axes.tick_params(axis="x", length=0)
+        axes.grid(axis="y")
+        for edge in np.arange(1, len(models)) - 0.5:
+            axes.axvline(edge, color="#E3E3E3", linewidth=0.6)
+        if row == 0:
+            axes.set_title(theme.dataset_title(datasets[column]))
+        if column == 0:
+            axes.set_ylabel(f"aggregation: {aggregations[row]}")
+    highest = table["global_variance"] + table["std"].fillna(0)
+    if published is not None:
+        highest = pd.concat([highest, published["global_variance"]])
+    for axes in grid.flat:
+        axes.set_ylim(0, theme.headroom(highest))
+    key = [Line2D([], [], color=colours[name], linewidth=3, label=f"trained {name}") for name in trainings if name]
+    shapes = {"all": "o", "stratified": "s"}
+    key += [Line2D([], [], color="#333333", linestyle="", marker=shapes[name], label=name) for name in SUMMARY_STRATA]
+    if published is not None:
+        key.append(Line2D([], [], label="published", markersize=4, **theme.PUBLISHED))
+    figure.legend(handles=key, loc="outside lower center", ncols=3 if len(datasets) == 1 else len(key))
+    theme.headline(figure, "Global normalized variance: mean over all finite units", seeds.shown(values))
+    return figure
