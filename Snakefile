@@ -14,9 +14,7 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
-
-
-report: "workflow/report/workflow.rst"
+include: "workflow/rules/report.smk"
 
 
 localrules:
@@ -35,6 +33,7 @@ rule all:
         rules.measure.input,
         rules.figures.input,
         rules.tables.input,
+        rules.write_report.output,
 
 
 onstart:

@@ -9,11 +9,25 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from copies import copy_workflow, run_snakemake
 
 from rotvar import variance
 from rotvar.moments import Arithmetic, arithmetic
 
 torch.set_num_threads(1)
+
+# A whole study that takes a minute: one small network, two trainings, two seeds, a hundred digits
+STUDY = {
+    "datasets": ["digits"],
+    "models": ["simple_conv"],
+    "seeds": [0, 1],
+    "data": {"train_images": 60, "test_images": 40},
+    "architectures": {"simple_conv": {"default": {"width": 2, "hidden": 4}}},
+    "training": {"default": {"epochs": 2, "batch_size": 16}},
+    "measurement": {"angles": 4},
+    "figures": {"aggregations": ["spatial"]},
+}
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"  # beside the repository, where developers keep large files
 
@@ -33,6 +47,18 @@ def published_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     require(unpack.exists(), f"there is no {unpack}")
     folder = tmp_path_factory.mktemp("published")
     subprocess.run([sys.executable, unpack, folder], check=True)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of STUDY."""
+    folder = copy_workflow(tmp_path_factory.mktemp("study") / "rotvar")
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+    assert run.returncode == 0, run.stderr
+    assert "To be made in results: data sets 1, trained networks 4, measurements 10" in run.stderr
+    assert "Networks are trained and measured on: " in run.stderr
     return folder
 
 

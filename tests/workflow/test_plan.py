@@ -51,6 +51,7 @@ def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, t
         "tabulate_accuracy": 1,
         "tabulate_layers": 1,
         "tabulate_variance": 1,
+        "write_report": 1,
         "all": 1,
     }
 
@@ -80,6 +81,7 @@ def test_the_demo(workflow: Path) -> None:
         "tabulate_accuracy": 1,
         "tabulate_layers": 1,
         "tabulate_variance": 1,
+        "write_report": 1,
         "all": 1,
     }
 

@@ -2,10 +2,12 @@
 import ast
 import os
 import sys
-from collections import Counter
+from collections import Counter, defaultdict
+from itertools import product
 from pathlib import Path
 
 import yaml
+from snakemake.io import strip_wildcard_constraints
 from snakemake.logging import logger
 from snakemake.utils import validate
 
@@ -91,24 +93,21 @@ TEST_IMAGES = {
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
 STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
 
-# The figures of one data set and model, and those across all of them.
-FIGURES = [
-    *expand("heatmap_{aggregation}_{stratum}", aggregation=config["figures"]["aggregations"], stratum=STRATA),
-    *expand("{figure}_{aggregation}", figure=["layers", "classes"], aggregation=config["figures"]["aggregations"]),
-    "distribution",
-    "last_layer",
-    "training_curves",
-    "accuracy",
-    "accuracy_by_angle",
-    "accuracy_polar",
-    *expand("feature_maps_{image}", image=config["figures"]["feature_maps"]["images"]),
-    "convergence",
-]
-OVERVIEW_FIGURES = [
-    "global_variance",
-    *expand("depth_{aggregation}", aggregation=config["figures"]["aggregations"]),
-    "agreement",
-]
+# The figures and tables of the study, as declared beside the rules that make them (figure, overview_figure, table), and
+# what the wildcards in their names stand for.
+FIGURES = []
+TABLES = []
+DRAWN_FOR = dict(
+    dataset=config["datasets"],
+    model=config["models"],
+    aggregation=config["figures"]["aggregations"],
+    image=config["figures"]["feature_maps"]["images"],
+)
+
+# One value of each wildcard, where any will do.
+EXAMPLE = defaultdict(
+    lambda: "1", {wildcard: values[0] for wildcard, values in {**NETWORKS, **DRAWN_FOR}.items() if values}
+)
 
 # The published numbers, drawn and listed beside ours.
 PUBLISHED = str(SCRIPTS / "rotvar" / "published.json")
@@ -145,13 +144,67 @@ def imports(file):
 
 
 def figure(name, caption, category, **labels):
-    """The report's copy of a figure of one data set and model; every figure of a category has the same labels."""
-    return report(
-        f"<figures>/{{dataset}}/{{model}}/{name}.png",
-        caption=f"../report/{caption}.rst",
-        category=category,
-        labels={"data set": "{dataset}", "model": "{model}", **labels},
-    )
+    """Declare a figure of each data set and model, and give its path.
+
+    The report shows it in its category, with the caption workflow/report/captions/{caption}.md; labels tell the figures
+    that share a caption apart, and get switches.
+    """
+    labels = {"dataset": "{dataset}", "model": "{model}", **labels}
+    return overview_figure(f"{{dataset}}/{{model}}/{name}", caption, category, **labels)
+
+
+def overview_figure(name, caption, category="All networks", **labels):
+    """Declare a figure across data sets and models, and give its path."""
+    FIGURES.append(dict(name=name, caption=caption, category=category, labels=labels))
+    return f"<figures>/{name}.png"
+
+
+def table(name):
+    """Declare a table, and give its path; the caption in the report is workflow/report/captions/{name}_table.md."""
+    TABLES.append(name)
+    return f"<tables>/{name}.csv"
+
+
+def drawn(**only):
+    """Every declared figure for every value of the wildcards in its name, or for `only` some of them."""
+    found = []
+    for declared in FIGURES:
+        wildcards = [wildcard for wildcard in DRAWN_FOR if f"{{{wildcard}}}" in declared["name"]]
+        for values in product(*({**DRAWN_FOR, **only}[wildcard] for wildcard in wildcards)):
+            chosen = dict(zip(wildcards, values))
+            labels = {label: value.format(**chosen) for label, value in declared["labels"].items()}
+            found.append({**declared, "name": declared["name"].format(**chosen), "labels": labels})
+    return found
+
+
+def described_figures(wildcards):
+    """The figures as declared, each with the rule that draws it."""
+    makers = {}
+    for declared in FIGURES:
+        example = f"{config['results']}/figures/{declared['name'].format_map(EXAMPLE)}.png"
+        makers[declared["caption"]] = next(rule.name for rule in workflow.rules if rule.is_producer(example))
+    return [{**declared, "rule": makers[declared["caption"]]} for declared in drawn()]
+
+
+def described_rules(wildcards):
+    """What the report says of the rules that run a script: what each reads and writes, and after which others."""
+    makers = [one for one in workflow.rules if one.script]
+    described = []
+    for maker in makers:
+        read = [str(path) for path in maker.input if not callable(path) and not path.endswith(".py")]
+        examples = {path.format_map(EXAMPLE) for path in read}
+        written = [strip_wildcard_constraints(str(path)) for path in maker.output]
+        described.append(
+            {
+                "name": maker.name,
+                "message": (maker.message or "").replace("wildcards.", ""),
+                "script": Path(maker.script).name,
+                "reads": {"count": len(read), "first": read[:2]},
+                "writes": {"count": len(written), "first": written[:2]},
+                "after": [other.name for other in makers if any(map(other.is_producer, examples))],
+            }
+        )
+    return described
 
 
 def announce(workflow):

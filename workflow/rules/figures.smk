@@ -194,7 +194,7 @@ rule plot_accuracy_polar:
         accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS),
         code=code("plot_accuracy_polar"),
     output:
-        png=figure("accuracy_polar", caption="accuracy_polar", category="Accuracy by angle, polar"),
+        png=figure("accuracy_polar", caption="accuracy_polar", category="Accuracy by angle"),
         svg="<figures>/{dataset}/{model}/accuracy_polar.svg",
     log:
         "<logs>/plot_accuracy_polar/dataset={dataset}/model={model}.log",
@@ -258,8 +258,7 @@ rule plot_convergence:
         "../scripts/plot_convergence.py"
 
 
-# Figures across all data sets and models. They have one label in the report: it makes a switch of a further label that
-# splits a category in halves, and fails to open the category where the labels are not a full grid.
+# Figures across all data sets and models.
 
 
 rule plot_global_variance:
@@ -268,12 +267,7 @@ rule plot_global_variance:
         published=PUBLISHED,
         code=code("plot_global_variance"),
     output:
-        png=report(
-            "<figures>/global_variance.png",
-            caption="../report/global_variance.rst",
-            category="Overview",
-            labels={"figure": "global variance"},
-        ),
+        png=overview_figure("global_variance", caption="global_variance"),
         svg="<figures>/global_variance.svg",
     log:
         "<logs>/plot_global_variance.log",
@@ -297,12 +291,7 @@ rule plot_depth:
         variance=collect(rules.measure_variance.output.variance, **NETWORKS),
         code=code("plot_depth"),
     output:
-        png=report(
-            "<figures>/depth_{aggregation}.png",
-            caption="../report/depth.rst",
-            category="Overview",
-            labels={"figure": "variance by relative depth, {aggregation}"},
-        ),
+        png=overview_figure("depth_{aggregation}", caption="depth", aggregation="{aggregation}"),
         svg="<figures>/depth_{aggregation}.svg",
     log:
         "<logs>/plot_depth/{aggregation}.log",
@@ -325,12 +314,7 @@ rule plot_agreement:
         global_variance="<tables>/global_variance.csv",
         code=code("plot_agreement"),
     output:
-        png=report(
-            "<figures>/agreement.png",
-            caption="../report/agreement.rst",
-            category="Overview",
-            labels={"figure": "agreement with the published values"},
-        ),
+        png=overview_figure("agreement", caption="agreement"),
         svg="<figures>/agreement.svg",
     log:
         "<logs>/plot_agreement.log",
@@ -349,8 +333,7 @@ rule plot_agreement:
 
 rule figures:
     input:
-        collect("<figures>/{dataset}/{model}/{name}.png", name=FIGURES, **NETWORKS),
-        collect("<figures>/{name}.png", name=OVERVIEW_FIGURES),
+        [f"<figures>/{figure['name']}.png" for figure in drawn()],
 
 
 # One data set and model by name: snakemake mnist_simple_conv
@@ -361,5 +344,9 @@ for dataset in config["datasets"]:
             name:
                 f"{dataset}_{model}"
             input:
-                collect("<figures>/{dataset}/{model}/{name}.png", dataset=dataset, model=model, name=FIGURES),
+                [
+                    f"<figures>/{figure['name']}.png"
+                    for figure in drawn(dataset=[dataset], model=[model])
+                    if "model" in figure["labels"]
+                ],
             localrule: True

@@ -4,12 +4,7 @@ rule tabulate_variance:
         published=PUBLISHED,
         code=code("tabulate_variance"),
     output:
-        csv=report(
-            "<tables>/global_variance.csv",
-            caption="../report/tables.rst",
-            category="Tables",
-            labels={"table": "global variance"},
-        ),
+        csv=table("global_variance"),
         md="<tables>/global_variance.md",
         tex="<tables>/global_variance.tex",
     log:
@@ -32,12 +27,7 @@ rule tabulate_layers:
         variance=collect(rules.measure_variance.output.variance, **NETWORKS),
         code=code("tabulate_layers"),
     output:
-        csv=report(
-            "<tables>/layers.csv",
-            caption="../report/tables.rst",
-            category="Tables",
-            labels={"table": "layers"},
-        ),
+        csv=table("layers"),
         md="<tables>/layers.md",
         tex="<tables>/layers.tex",
     log:
@@ -61,12 +51,7 @@ rule tabulate_accuracy:
         published=PUBLISHED,
         code=code("tabulate_accuracy"),
     output:
-        csv=report(
-            "<tables>/accuracy.csv",
-            caption="../report/tables.rst",
-            category="Tables",
-            labels={"table": "accuracy"},
-        ),
+        csv=table("accuracy"),
         md="<tables>/accuracy.md",
         tex="<tables>/accuracy.tex",
     log:

@@ -82,10 +82,10 @@ def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
         if path.suffix == ".csv":
             text = table.to_csv(index=False)
         elif path.suffix == ".md":
-            text = _presentable(table).to_markdown(index=False, disable_numparse=True, colalign=_align(table)) + "\n"
+            text = presentable(table).to_markdown(index=False, disable_numparse=True, colalign=_align(table)) + "\n"
         elif path.suffix == ".tex":
             letters = "".join(side[0] for side in _align(table))
-            text = _presentable(table, escape=True).to_latex(
+            text = presentable(table, escape=True).to_latex(
                 index=False, longtable=True, column_format=letters, caption=caption or None
             )
         else:
@@ -119,7 +119,7 @@ def _rank(column: pd.Series) -> pd.Series:
     return column.map(lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def _presentable(table: pd.DataFrame, escape: bool = False) -> pd.DataFrame:
+def presentable(table: pd.DataFrame, escape: bool = False) -> pd.DataFrame:
     """All text: titles for names, three decimals, a dash where there is no value."""
     shown = pd.DataFrame(index=table.index)
     for name in table.columns:

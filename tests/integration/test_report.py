@@ -1,0 +1,349 @@
+"""The report in a real browser."""
+
+import re
+import shutil
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import require
+from copies import ROOT
+from playwright.sync_api import Browser, Locator, Page, sync_playwright
+
+from rotvar.catalogue import DATASETS
+from rotvar.figures import theme
+from rotvar.figures.heatmap import heatmap
+from rotvar.report import graph, numbers, page
+
+TEMPLATE = ROOT / "workflow" / "report" / "report.html.j2"
+EXAMPLE = ROOT / "docs" / "example" / "figures"
+SCRIPT = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    found = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    require(found, "there is no Chromium (Debian: apt-get install chromium)")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found)
+        yield browser
+        browser.close()
+
+
+class Opened:
+    """A report in a window of the browser, and what went wrong in it."""
+
+    def __init__(self, browser: Browser, report: Path, **options: Any) -> None:
+        self.report = report
+        self.page: Page = browser.new_page(viewport={"width": 1280, "height": 900}, **options)
+        self.complaints: list[str] = []
+        self.requests: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("dialog", lambda dialog: (self.complaints.append(dialog.message), dialog.dismiss()))
+        self.page.on("request", lambda request: self.requests.append(request.url))
+        self.page.goto(report.as_uri())
+
+
+@pytest.fixture
+def opened(study: Path, browser: Browser) -> Iterator[Opened]:
+    """The finished study's report; whatever a test does with it, nothing may be asked for or complained about."""
+    opened = Opened(browser, study / "results" / "report.html")
+    yield opened
+    assert opened.complaints == []
+    assert [url for url in opened.requests if not url.startswith("data:")] == [opened.report.as_uri()]
+    opened.page.close()
+
+
+def load(image: Locator) -> None:
+    """Scroll to an image; it must have loaded, with all of its pixels."""
+    image.scroll_into_view_if_needed()
+    image.evaluate("image => image.decode()")
+    assert image.evaluate("image => image.naturalWidth") >= 2 * int(image.get_attribute("width")) > 0
+
+
+def switched(kind: Locator) -> Iterator[Locator]:
+    """Each figure of a kind, as all settings of its switches show them."""
+    groups = [fieldset.locator("label") for fieldset in kind.locator("fieldset").all()]
+    selects = kind.locator("select[data-label]").all()
+    options = [select.locator("option").all() for select in selects]
+    for labels in product(*(group.all() for group in groups)):
+        for chosen in product(*options):
+            for label in labels:
+                label.click()
+            for select, option in zip(selects, chosen, strict=True):
+                select.select_option(option.get_attribute("value"))
+            yield kind.locator("figure:visible")
+
+
+def test_every_category_is_reached_from_the_contents(opened: Opened) -> None:
+    links = opened.page.locator("nav a").all()
+    assert len(links) == opened.page.locator("section").count() + 1
+    for link in links[1:]:
+        link.click()
+        section = opened.page.locator(link.get_attribute("href"))
+        opened.page.wait_for_function(
+            "s => Math.abs(s.getBoundingClientRect().top) < 300", arg=section.element_handle()
+        )
+        assert link.inner_text() in ("The study", section.locator("h2").first.inner_text())
+        for image in section.locator("img:visible").all():
+            load(image)
+
+
+def test_switches_show_every_figure_of_the_study(opened: Opened, study: Path) -> None:
+    shown = set()
+    for kind in opened.page.locator(".kind").all():
+        for figure in switched(kind):
+            assert figure.count() == 1
+            load(figure.locator("img"))
+            shown |= {link.get_attribute("href") for link in figure.locator("figcaption a").all()}
+    drawn = {str(file.relative_to(study / "results")) for file in (study / "results" / "figures").rglob("*.*g")}
+    assert {link for link in shown if not link.startswith("#")} == drawn
+
+
+def test_the_landing_page_says_what_was_run(opened: Opened) -> None:
+    text = opened.page.locator("#study").inner_text()
+    assert "4 networks" in opened.page.locator("header").inner_text()
+    for expected in (
+        "Digits: 60 training and 40 test images",
+        "SimpleConv",
+        "rotated: each image by an angle within ±180°",
+        "0, 1",
+        "4, every 90°",
+        "all jobs together",
+        "torch 2",
+    ):
+        assert expected in text
+    assert opened.page.locator("#study figure").count() == 3
+    accuracy = pd.read_csv(opened.report.parent / "tables" / "accuracy.csv").set_index(["training", "test"])["accuracy"]
+    rows = opened.page.get_by_role("table", name="The study in numbers").locator("tbody tr").all()
+    for row, training in zip(rows, ("unrotated", "rotated"), strict=True):
+        shown = [cell.inner_text() for cell in row.locator("td").all()]
+        tested = [f"{accuracy[training, test]:.3f}" for test in ("unrotated", "rotated")]
+        assert shown[:5] == ["Digits", "SimpleConv", training, *tested]
+
+
+def test_the_keyboard_changes_a_switch(opened: Opened) -> None:
+    stratum = opened.page.locator("#heatmaps select")
+    stratum.focus()
+    opened.page.keyboard.press("ArrowDown")
+    assert opened.page.locator("#heatmaps figure:visible").get_attribute("data-labels").endswith('"stratified"}')
+
+
+def test_tables_sort_and_filter(opened: Opened) -> None:
+    table = opened.page.locator("#tables .table").first
+    heading = table.get_by_role("columnheader", name="global value")
+
+    def values() -> list[float]:
+        return [float(row.locator("td").nth(6).inner_text()) for row in table.locator("tbody tr:visible").all()]
+
+    heading.get_by_role("button").click()
+    assert values() == sorted(values())
+    assert heading.get_attribute("aria-sort") == "ascending"
+    heading.get_by_role("button").press("Enter")
+    assert values() == sorted(values(), reverse=True)
+    assert heading.get_attribute("aria-sort") == "descending"
+    assert len(values()) == 16  # 2 trainings x 2 strata x 4 aggregations
+    table.get_by_label("training").select_option("rotated")
+    assert len(values()) == 8
+
+
+def test_links_lead_to_files_and_places(opened: Opened) -> None:
+    links = {link.get_attribute("href") for link in opened.page.locator("a").all()}
+    outside = {link for link in links if re.match("https:|data:", link)}
+    assert len(outside) == 4  # the paper, and three tables to save
+    for link in links - outside:
+        if link.startswith("#"):
+            assert opened.page.locator(link).count() == 1
+        else:
+            assert (opened.report.parent / link).is_file()
+
+
+def test_a_table_can_be_saved_from_the_report_alone(opened: Opened) -> None:
+    with opened.page.expect_download() as download:
+        opened.page.get_by_role("link", name="Save as CSV").first.click()
+    assert download.value.suggested_filename == "global_variance.csv"
+    saved = Path(download.value.path()).read_text()
+    assert saved == (opened.report.parent / "tables" / "global_variance.csv").read_text()
+    opened.requests = [url for url in opened.requests if not url.startswith("data:")]
+
+
+def test_paper_shows_figures_and_no_switches(opened: Opened) -> None:
+    opened.page.emulate_media(media="print")
+    assert opened.page.locator(".switches:visible, nav:visible").count() == 0
+    for image in opened.page.locator("img:visible").all():
+        load(image)
+
+
+def test_without_scripts_every_figure_is_there(study: Path, browser: Browser) -> None:
+    opened = Opened(browser, study / "results" / "report.html", java_script_enabled=False)
+    assert opened.page.locator("figure:visible").count() == opened.page.locator("figure").count() > 15
+    opened.page.close()
+
+
+def render(figures: list[page.Figure], networks: pd.DataFrame, text: str = "a text") -> str:
+    names = {figure.caption for figure in figures} | {"measure", "numbers", "workflow"}
+    return page.render(
+        TEMPLATE,
+        figures,
+        figures[:3],
+        [],
+        {name: f"# {name}\n{text}" for name in names},
+        title=text,
+        subtitle=text,
+        study=[(text, [text])],
+        networks=numbers.table(networks),
+        numbers=numbers.table(networks),
+        jobs=numbers.table(networks),
+        graph=page.Markup(graph.svg({"plot": []})),
+        rules=[
+            {
+                "name": "plot",
+                "message": text,
+                "script": text,
+                "reads": {"count": 1, "first": [text]},
+                "writes": {"count": 0, "first": []},
+            }
+        ],
+    )
+
+
+def test_a_class_called_script_does_no_harm(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor does any other text that comes from data or configuration."""
+    hostile = DATASETS["digits"].__class__(SCRIPT, 1, 32, (SCRIPT, "\" onload='alert(2)' x=\""), 10, 10)
+    monkeypatch.setitem(DATASETS, "digits", hostile)
+    figures = [
+        page.Figure(
+            EXAMPLE / "global_variance.png",
+            f'"onmouseover="alert(3)/{stratum}.png',
+            SCRIPT,
+            "heatmap",
+            {"dataset": "digits", "model": SCRIPT, "stratum": stratum},
+            "plot",
+        )
+        for stratum in ("class_0", "class_1")
+    ]
+    table = pd.DataFrame({"dataset": ["digits"] * 5, "model": [SCRIPT, *"abcd"], "value": [1.0, 2.0, 3.0, 4.0, 5.0]})
+    report = tmp_path / "report.html"
+    report.write_text(render(figures, table, SCRIPT))
+    opened = Opened(browser, report)
+    assert opened.page.locator("script:not([type])").count() == 1
+    assert opened.page.locator(".kind strong").first.inner_text() == f"{SCRIPT} · {SCRIPT} · class {SCRIPT}"
+    opened.page.locator(".kind label").nth(1).click()
+    assert "onload" in opened.page.locator(".kind figure:visible strong").inner_text()
+    opened.page.locator(".table th button:visible").first.click()
+    assert opened.page.locator("[onload], [onmouseover]").count() == 0
+    assert opened.complaints == []
+    opened.page.close()
+
+
+def test_a_script_that_got_in_would_not_run(browser: Browser, tmp_path: Path) -> None:
+    """The page's policy allows its own script only, and loads nothing."""
+    figure = page.Figure(EXAMPLE / "global_variance.png", "a.png", "All", "heatmap", {}, "plot")
+    html = render([figure], pd.DataFrame({"value": [1.0]}))
+    intruders = f'{SCRIPT}<img src="https://example.org/a.png"></main>'
+    report = tmp_path / "report.html"
+    report.write_text(html.replace("</main>", intruders))
+    opened = Opened(browser, report)
+    assert len(opened.complaints) == 2
+    assert all("Content Security Policy" in complaint for complaint in opened.complaints)
+    opened.page.close()
+
+
+def test_what_is_chosen_for_one_kind_holds_for_the_others(browser: Browser, tmp_path: Path) -> None:
+    """By keyboard. A kind that lacks the value stays as it is, and one that lacks the combination shows the nearest."""
+    source = EXAMPLE / "global_variance.png"
+    combinations = {
+        "all": [("mnist", "mean"), ("mnist", "spatial"), ("cifar10", "mean"), ("cifar10", "spatial")],
+        "some": [("mnist", "mean"), ("cifar10", "spatial")],
+        "one": [("mnist", "mean")],
+    }
+    figures = [
+        page.Figure(source, "a.png", kind, kind, {"dataset": dataset, "aggregation": aggregation}, "plot")
+        for kind, pairs in combinations.items()
+        for dataset, aggregation in pairs
+    ]
+    report = tmp_path / "report.html"
+    report.write_text(render(figures, pd.DataFrame({"value": [1.0]})))
+    opened = Opened(browser, report)
+
+    def shown() -> list[str]:
+        return [strong.inner_text() for strong in opened.page.locator(".kind strong:visible").all()]
+
+    assert shown() == ["MNIST · mean", "MNIST · mean", "MNIST · mean"]
+    opened.page.locator("#all").get_by_label("mean").focus()
+    opened.page.keyboard.press("ArrowRight")
+    assert shown() == ["MNIST · spatial", "CIFAR10 · spatial", "MNIST · mean"]
+    opened.page.locator("#all").get_by_label("CIFAR10").check(force=True)
+    assert shown() == ["CIFAR10 · spatial", "CIFAR10 · spatial", "MNIST · mean"]
+    opened.page.locator("#some").get_by_label("MNIST").check(force=True)
+    assert shown() == ["MNIST · spatial", "MNIST · mean", "MNIST · mean"]
+    assert opened.complaints == []
+    opened.page.close()
+
+
+def deep_network() -> pd.DataFrame:
+    """The values of a ResNet-50 on CIFAR10 if they were noise, which is the hardest to compress."""
+    generator = np.random.default_rng(0)
+    kinds = ("convolution", "normalization", "non-linearity")
+    layers = []
+    for training, layer in product(("unrotated", "rotated"), range(172)):
+        units = (64, 256, 512, 1024, 2048)[layer // 36]
+        values = generator.gamma(4, 0.2, units)
+        names = {"training": training, "layer": f"layer{layer}", "layer_index": layer, "kind": kinds[layer % 3]}
+        layers.append(pd.DataFrame({"unit": range(units), "normalized_variance": values}).assign(**names))
+    return pd.concat(layers).assign(dataset="cifar10", model="resnet", seed=0, stratum="all", aggregation="mean")
+
+
+def test_a_study_of_48_networks_is_small_and_opens_at_once(
+    browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """2 data sets x 4 models x 2 trainings x 3 seeds: real figures under the names of all others, and deep heatmaps."""
+    theme.save(heatmap(deep_network(), "all", "mean"), tmp_path / "deep.png")
+    datasets, models = ("mnist", "cifar10"), ("simple_conv", "all_convolutional", "vgg16", "resnet")
+    aggregations, strata = ("mean", "spatial"), ("all", "stratified", *(f"class_{number}" for number in range(10)))
+    figures = []
+
+    def add(source: Path, kind: str, **labels: str) -> None:
+        figures.append(page.Figure(source, f"figures/{len(figures)}.png", kind, kind, labels, "plot"))
+
+    for dataset, model in product(datasets, models):
+        folder = EXAMPLE / "mnist" / ("simple_conv" if model == "simple_conv" else "all_convolutional")
+        both = {"dataset": dataset, "model": model}
+        for aggregation in aggregations:
+            for stratum in strata:
+                source = tmp_path / "deep.png" if model == "resnet" else folder / f"heatmap_{aggregation}_all.png"
+                add(source, "heatmap", **both, aggregation=aggregation, stratum=stratum)
+            for kind in ("layers", "classes"):
+                add(folder / f"{kind}_{aggregation}.png", kind, **both, aggregation=aggregation)
+        for kind in ("last_layer", "training_curves", "accuracy", "accuracy_by_angle"):
+            add(folder / f"{kind}.png", kind, **both)
+    for aggregation in aggregations:
+        add(EXAMPLE / f"depth_{aggregation}.png", "depth", aggregation=aggregation)
+    add(EXAMPLE / "global_variance.png", "global_variance")
+    assert len(figures) == 2 * 4 * (2 * (12 + 2) + 4) + 3
+    rows = product(datasets, models, ("unrotated", "rotated"), range(2 * 4 * 100), ["convolution"], [0.12345])
+    names = ["dataset", "model", "training", "layer_index", "kind", "normalized_variance"]
+    layers = pd.DataFrame(rows, columns=names)  # a table of layer means: strata x aggregations x 100 layers
+    report = tmp_path / "report.html"
+    report.write_text(render(figures, layers))
+    size = report.stat().st_size / 1e6
+    began = time.perf_counter()
+    opened = Opened(browser, report)
+    load(opened.page.locator("img").first)
+    seconds = time.perf_counter() - began
+    with capsys.disabled():
+        print(f"[{len(figures)} figures, {size:.0f} MB, opened in {seconds:.1f} s]", end=" ")
+    assert opened.complaints == []
+    assert opened.page.locator("tbody tr").count() == 3 * page.ROWS
+    assert opened.page.get_by_text(f"{len(layers) - page.ROWS} more rows").count() == 3
+    opened.page.locator('#workflow select[data-column="1"]').select_option("VGG16")
+    assert opened.page.get_by_text(f"{len(layers) // 4 - page.ROWS} more rows").count() == 1
+    assert size < 60
+    assert seconds < 3
+    opened.page.close()

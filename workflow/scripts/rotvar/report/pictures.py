@@ -1,0 +1,45 @@
+"""Figures as they stand in the report: the same pixels in a third of the bytes."""
+
+import base64
+import io
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from PIL import Image
+
+from rotvar.errors import InputError
+
+MOST = 16383  # pixels along a side of a WebP
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image as a data URI, and its size in pixels."""
+
+    uri: str
+    width: int
+    height: int
+
+
+@cache  # the landing page shows some figures a second time
+def embed(path: str | Path) -> Picture:
+    """A PNG as lossless WebP on white; as it is where WebP's limit of 16,383 pixels forbids that, or WebP is larger.
+
+    Raises InputError for a file that is no image.
+    """
+    path = Path(path)
+    try:
+        image = Image.open(path)
+        image.load()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read as an image: delete it, and the workflow draws it again.") from error
+    content, kind = path.read_bytes(), "png"
+    if max(image.size) <= MOST:
+        picture = Image.new("RGB", image.size, "white")
+        picture.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
+        buffer = io.BytesIO()
+        picture.save(buffer, "webp", lossless=True, quality=60, method=4)
+        if buffer.tell() < len(content):
+            content, kind = buffer.getvalue(), "webp"
+    return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode()}", *image.size)
