@@ -1,4 +1,4 @@
-"""The parts of the report; the page itself is tested in a browser (tests/integration/test_report.py)."""
+"""The parts of the report; the page itself is tested in a browser (tests/integration/test_report_in_browser.py)."""
 
 import base64
 import io

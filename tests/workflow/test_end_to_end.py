@@ -1,6 +1,8 @@
 """A whole study, run for real: conftest's STUDY."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -33,6 +35,20 @@ def test_every_column_is_documented(what: str, study: Path) -> None:
     )
     cells = [line.split("|")[1] for line in section.splitlines() if line.startswith("| `")]
     assert re.findall("`(.+?)`", " ".join(cells)) == pq.read_schema(file).names
+
+
+def snippets() -> list[str]:
+    """The README's lines of Python that read results."""
+    blocks = re.findall("^```python\n(.*?)^```$", (ROOT / "README.md").read_text(), re.M | re.S)
+    return [block for block in blocks if "results/" in block]
+
+
+@pytest.mark.parametrize(("snippet", "library"), zip(snippets(), ["pandas", "duckdb", "polars"], strict=True))
+def test_the_readmes_readers_read_a_study(snippet: str, library: str, study: Path) -> None:
+    assert f"import {library} " in snippet or f"import {library}\n" in snippet
+    run = subprocess.run([sys.executable, "-c", snippet], cwd=study, capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    assert "digits" in run.stdout and "simple_conv" in run.stdout and "unrotated" in run.stdout
 
 
 def test_histories(study: Path) -> None:
