@@ -43,7 +43,7 @@ def snippets() -> list[str]:
     return [block for block in blocks if "results/" in block]
 
 
-@pytest.mark.parametrize(("snippet", "library"), zip(snippets(), ["pandas", "duckdb", "polars"], strict=True))
+@pytest.mark.parametrize(("snippet", "library"), list(zip(snippets(), ["pandas", "duckdb", "polars"], strict=True)))
 def test_the_readmes_readers_read_a_study(snippet: str, library: str, study: Path) -> None:
     assert f"import {library} " in snippet or f"import {library}\n" in snippet
     run = subprocess.run([sys.executable, "-c", snippet], cwd=study, capture_output=True, text=True)

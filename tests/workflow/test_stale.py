@@ -311,4 +311,9 @@ def test_every_module_that_a_script_loads_is_an_input_of_its_rule(finished_study
         script, *files = line.split()
         used = {str(Path(file).relative_to(finished_study)) for file in files}
         declared = {name for name in inputs[script] if name.endswith(".py")}
-        assert declared == used | {f"workflow/scripts/{script}.py"}, script
+        missing = declared - used - {f"workflow/scripts/{script}.py"}
+        assert used <= declared, script
+        # A script loads the compiled kernels when it has measured how much there is to do
+        assert missing == (
+            {"workflow/scripts/rotvar/kernels.py"} if "workflow/scripts/rotvar/moments.py" in used else set()
+        )
