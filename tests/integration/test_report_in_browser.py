@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from conftest import require
 from copies import ROOT
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from rotvar.catalogue import DATASETS
 from rotvar.figures import theme
@@ -132,7 +132,8 @@ def test_the_keyboard_changes_a_switch(opened: Opened) -> None:
     stratum = opened.page.locator("#heatmaps select")
     stratum.focus()
     opened.page.keyboard.press("ArrowDown")
-    assert opened.page.locator("#heatmaps figure:visible").get_attribute("data-labels").endswith('"stratified"}')
+    figure = opened.page.locator("#heatmaps figure:visible")
+    expect(figure).to_have_attribute("data-labels", re.compile('"stratified"}$'))
 
 
 def test_tables_sort_and_filter(opened: Opened) -> None:
@@ -272,17 +273,15 @@ def test_what_is_chosen_for_one_kind_holds_for_the_others(browser: Browser, tmp_
     report.write_text(render(figures, pd.DataFrame({"value": [1.0]})))
     opened = Opened(browser, report)
 
-    def shown() -> list[str]:
-        return [strong.inner_text() for strong in opened.page.locator(".kind strong:visible").all()]
-
-    assert shown() == ["MNIST · mean", "MNIST · mean", "MNIST · mean"]
+    shown = expect(opened.page.locator(".kind strong:visible"))  # waits for the page to follow
+    shown.to_have_text(["MNIST · mean", "MNIST · mean", "MNIST · mean"])
     opened.page.locator("#all").get_by_label("mean").focus()
     opened.page.keyboard.press("ArrowRight")
-    assert shown() == ["MNIST · spatial", "CIFAR10 · spatial", "MNIST · mean"]
-    opened.page.locator("#all").get_by_label("CIFAR10").check(force=True)
-    assert shown() == ["CIFAR10 · spatial", "CIFAR10 · spatial", "MNIST · mean"]
-    opened.page.locator("#some").get_by_label("MNIST").check(force=True)
-    assert shown() == ["MNIST · spatial", "MNIST · mean", "MNIST · mean"]
+    shown.to_have_text(["MNIST · spatial", "CIFAR10 · spatial", "MNIST · mean"])
+    opened.page.locator("#all label", has_text="CIFAR10").click()
+    shown.to_have_text(["CIFAR10 · spatial", "CIFAR10 · spatial", "MNIST · mean"])
+    opened.page.locator("#some label", has_text="MNIST").click()
+    shown.to_have_text(["MNIST · spatial", "MNIST · mean", "MNIST · mean"])
     assert opened.complaints == []
     opened.page.close()
 
