@@ -205,6 +205,13 @@ def write(record: dict[str, Any], options: argparse.Namespace) -> None:
         options.out.write_text(json.dumps(record, indent=1) + "\n")
 
 
+def tables_asked_for(options: argparse.Namespace, markdown: Callable[[dict[str, Any]], str]) -> bool:
+    """Print the tables of finished runs, where `--table` asks for them and for nothing else."""
+    if options.table:
+        print("\n\n".join(markdown(json.loads(path.read_text())) for path in options.table))
+    return bool(options.table)
+
+
 def heading(record: dict[str, Any]) -> str:
     """One line: the hardware, PyTorch, the date and the commit of a record."""
     hardware = record["hardware"]

@@ -1,7 +1,6 @@
 """Speed, precision and memory of `rotvar.variance.measure`, as JSON and Markdown tables. See benchmarks/README.md."""
 
 import argparse
-import json
 import math
 import resource
 import sys
@@ -545,8 +544,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    if options.table:
-        print("\n\n".join(markdown(json.loads(path.read_text())) for path in options.table))
+    if common.tables_asked_for(options, markdown):
         return
     if "tmeasures" in options.parts and not installed("tmeasures"):
         sys.exit("tmeasures is not installed here: see benchmarks/README.md, or name other --parts")

@@ -3,7 +3,6 @@
 import argparse
 import copy
 import itertools
-import json
 import math
 import statistics
 import sys
@@ -382,8 +381,7 @@ def parser() -> argparse.ArgumentParser:
 
 def main() -> None:
     options = parser().parse_args()
-    if options.table:
-        print("\n\n".join(markdown(json.loads(path.read_text())) for path in options.table))
+    if common.tables_asked_for(options, markdown):
         return
     options.compile_modes = options.compile_modes or MODES[options.device]
     torch.set_num_threads(options.threads)

@@ -17,11 +17,13 @@ from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
 from rotvar.catalogue import DATASETS
 from rotvar.figures import theme
+from rotvar.figures.distribution import distribution
 from rotvar.figures.heatmap import heatmap
 from rotvar.report import graph, numbers, page
 
 TEMPLATE = ROOT / "workflow" / "report" / "report.html.j2"
 EXAMPLE = ROOT / "docs" / "example" / "figures"
+BOTH = ["mean", "spatial"]
 SCRIPT = "<script>alert(1)</script>"
 
 
@@ -303,9 +305,11 @@ def test_a_study_of_48_networks_is_small_and_opens_at_once(
     browser: Browser, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """2 data sets x 4 models x 2 trainings x 3 seeds: real figures under the names of all others, and deep heatmaps."""
-    theme.save(heatmap(deep_network(), "all", "mean"), tmp_path / "deep.png")
+    deep = deep_network()
+    theme.save(heatmap(deep, "all", "mean"), tmp_path / "deep.png")
+    theme.save(distribution(pd.concat([deep, deep.assign(aggregation="spatial")]), BOTH), tmp_path / "distribution.png")
     datasets, models = ("mnist", "cifar10"), ("simple_conv", "all_convolutional", "vgg16", "resnet")
-    aggregations, strata = ("mean", "spatial"), ("all", "stratified", *(f"class_{number}" for number in range(10)))
+    aggregations, strata = BOTH, ("all", "stratified", *(f"class_{number}" for number in range(10)))
     figures = []
 
     def add(source: Path, kind: str, **labels: str) -> None:
@@ -320,12 +324,17 @@ def test_a_study_of_48_networks_is_small_and_opens_at_once(
                 add(source, "heatmap", **both, aggregation=aggregation, stratum=stratum)
             for kind in ("layers", "classes"):
                 add(folder / f"{kind}_{aggregation}.png", kind, **both, aggregation=aggregation)
-        for kind in ("last_layer", "training_curves", "accuracy", "accuracy_by_angle"):
-            add(folder / f"{kind}.png", kind, **both)
+        for kind in (
+            *("last_layer", "training_curves", "accuracy", "accuracy_by_angle", "accuracy_polar"),
+            *("distribution", "feature_maps_0", "convergence"),
+        ):
+            deeper = model == "resnet" and kind == "distribution"
+            add((tmp_path if deeper else folder) / f"{kind}.png", kind, **both)
     for aggregation in aggregations:
         add(EXAMPLE / f"depth_{aggregation}.png", "depth", aggregation=aggregation)
-    add(EXAMPLE / "global_variance.png", "global_variance")
-    assert len(figures) == 2 * 4 * (2 * (12 + 2) + 4) + 3
+    for kind in ("global_variance", "agreement"):
+        add(EXAMPLE / f"{kind}.png", kind)
+    assert len(figures) == 2 * 4 * (2 * (12 + 2) + 8) + 4
     rows = product(datasets, models, ("unrotated", "rotated"), range(2 * 4 * 100), ["convolution"], [0.12345])
     names = ["dataset", "model", "training", "layer_index", "kind", "normalized_variance"]
     layers = pd.DataFrame(rows, columns=names)  # a table of layer means: strata x aggregations x 100 layers
