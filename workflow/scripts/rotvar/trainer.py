@@ -51,17 +51,21 @@ class Trainer:
         """Put the images in a new order."""
         self.epoch += 1
         self.step = 0  # of the epoch, the last that is done
-        self.order = torch.randperm(len(self.images), generator=self.generator)
+        self.set_order(torch.randperm(len(self.images), generator=self.generator))
         self.losses = torch.zeros(self.steps, device=self.device)
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
+
+    def set_order(self, order: Tensor) -> None:
+        """Cut an order of the images into batches, as equal as can be, so that the last one is not a single image
+        (batch normalization needs two)."""
+        self.order, self.batches = order, order.tensor_split(self.steps)
 
     def train_batch(self) -> int:
         """Take the next step of the epoch; return the number of its images.
 
         Raises InputError where the device's memory does not hold the batch.
         """
-        # Batches as equal as can be, so that the last one is not a single image (batch normalization needs two)
-        index = self.order.tensor_split(self.steps)[self.step]
+        index = self.batches[self.step]
         degrees = random_angles(len(index), self.rotation, self.generator) if self.rotation else None
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
@@ -110,7 +114,7 @@ class Trainer:
 
     def measured(self) -> tuple[float, float]:
         """The mean loss and the accuracy of the epoch's images, each when it was trained on."""
-        sizes = torch.tensor([len(index) for index in self.order.tensor_split(self.steps)], dtype=torch.float64)
+        sizes = torch.tensor([len(index) for index in self.batches], dtype=torch.float64)
         return (self.losses.double().cpu() @ sizes).item() / len(self.order), self.correct.item() / len(self.order)
 
     def state(self) -> dict[str, Any]:
@@ -136,7 +140,8 @@ class Trainer:
         torch.set_rng_state(state["random"])
         if state["random_cuda"] is not None:
             torch.cuda.set_rng_state(state["random_cuda"], self.device)
-        self.epoch, self.step, self.order = state["epoch"], state["step"], state["order"]
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.set_order(state["order"])
         self.losses, self.correct = state["losses"].to(self.device), state["correct"].to(self.device)
 
 
