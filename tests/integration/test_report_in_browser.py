@@ -288,6 +288,28 @@ def test_what_is_chosen_for_one_kind_holds_for_the_others(browser: Browser, tmp_
     opened.page.close()
 
 
+def test_a_training_is_chosen_for_all_figures_that_show_it_apart(opened: Opened) -> None:
+    """The other's panels fade; what both share (heading, scale, legend) stays."""
+
+    def faded(category: str) -> list[str]:
+        veils = opened.page.locator(f"{category} figure:visible .veil:visible").all()
+        return [str(veil.get_attribute("data-training")) for veil in veils]
+
+    apart = ["#heatmaps", "#classes", "#last-layer", "#accuracy-by-angle", "#feature-maps"]
+    assert [faded(category) for category in apart] == [[]] * 5
+    opened.page.locator("#heatmaps label", has_text=re.compile("^rotated")).click()
+    assert [faded(category) for category in apart] == [["unrotated"]] * 5
+    veil = opened.page.locator("#heatmaps figure:visible .veil:visible").bounding_box()
+    image = opened.page.locator("#heatmaps figure:visible img").bounding_box()
+    assert image["x"] <= veil["x"] < veil["x"] + veil["width"] < image["x"] + 0.6 * image["width"]
+    assert image["y"] < veil["y"] < veil["y"] + veil["height"] < image["y"] + image["height"]
+    opened.page.locator("#classes label", has_text="unrotated").click()
+    assert [faded(category) for category in apart] == [["rotated"]] * 5
+    opened.page.locator("#last-layer label", has_text="both").click()
+    assert [faded(category) for category in apart] == [[]] * 5
+    assert opened.page.locator("#layers input[data-training], #training input[data-training]").count() == 0
+
+
 def deep_network() -> pd.DataFrame:
     """The values of a ResNet-50 on CIFAR10 if they were noise, which is the hardest to compress."""
     generator = np.random.default_rng(0)

@@ -3,6 +3,9 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
+from matplotlib.text import Text
 
 from rotvar.errors import InputError
 from rotvar.feature_maps import COLUMNS, INPUT, LEAST, MOST
@@ -35,10 +38,18 @@ def table(**partitions: object) -> pd.DataFrame:
     return pd.concat(parts).assign(**(names | partitions))
 
 
+def drawn(figure: Figure) -> list[AxesImage]:
+    """Every map, from the top."""
+    return [image for axes in figure.axes for image in axes.get_images()]
+
+
+def written(figure: Figure) -> list[Text]:
+    return [text for axes in figure.axes for text in axes.texts]
+
+
 def test_a_row_for_each_channel_and_a_column_for_each_angle() -> None:
     figure = feature_maps(table())
-    axes = figure.axes[0]
-    images = axes.get_images()
+    images = drawn(figure)
     assert len(images) == 4 * 2  # rows, angles
     expected = [*maps(size=6), *maps(start=-3), *maps(start=10), *maps(size=2)]
     for image, picture in zip(images, expected, strict=True):
@@ -50,10 +61,10 @@ def test_a_row_for_each_channel_and_a_column_for_each_angle() -> None:
 
 
 def test_each_row_has_its_own_scale_and_says_it() -> None:
-    axes = feature_maps(table()).axes[0]
-    limits = [image.get_clim() for image in axes.get_images()][::2]
+    figure = feature_maps(table())
+    limits = [image.get_clim() for image in drawn(figure)][::2]
     assert limits == [(0, 71), (-3, 14), (10, 27), (0, 7)]
-    words = [text.get_text() for text in axes.texts]
+    words = [text.get_text() for text in written(figure)]
     assert words[:5] == ["−90°", "0°", "input", "trained rotated", "normalized variance"]
     assert words[5:8] == ["conv1, channel 7", "most invariant: 0.25", "−3 to 14"]
     assert words[8:11] == ["conv1, channel 2", "least invariant: 1.50", "10 to 27"]
@@ -61,9 +72,10 @@ def test_each_row_has_its_own_scale_and_says_it() -> None:
 
 def test_trainings_share_the_input_and_stand_one_above_the_other() -> None:
     both = pd.concat([table(), table(training="unrotated")])
-    axes = feature_maps(both).axes[0]
-    assert len(axes.get_images()) == (1 + 3 + 3) * 2
-    heads = {text.get_text(): text.get_position()[1] for text in axes.texts if text.get_text().startswith("trained")}
+    figure = feature_maps(both)
+    assert len(drawn(figure)) == (1 + 3 + 3) * 2
+    texts = {text.get_text(): text.get_position()[1] for text in written(figure)}
+    heads = {words: place for words, place in texts.items() if words.startswith("trained")}
     assert list(heads) == ["trained unrotated", "trained rotated"]
     assert heads["trained unrotated"] < heads["trained rotated"]  # from the top
 
@@ -72,7 +84,7 @@ def test_a_colour_image_is_in_colour() -> None:
     grey = table()
     bright = [channel(INPUT, -1, unit, INPUT, np.full((2, 6, 6), unit / 2)) for unit in range(3)]
     colour = pd.concat([*bright, grey[grey["layer"] != INPUT][COLUMNS]])
-    picture = feature_maps(colour).axes[0].get_images()[0].get_array()
+    picture = drawn(feature_maps(colour))[0].get_array()
     assert picture.shape == (6, 6, 3)
     assert picture[0, 0].tolist() == [0, 0.5, 1]
 

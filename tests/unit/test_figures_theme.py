@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from pathlib import Path
 
@@ -28,6 +29,28 @@ def test_png_is_200_dpi_and_svg_has_text(tmp_path: Path) -> None:
     pixels = Image.open(tmp_path / "a.png").size
     assert pixels == tuple(int(inches * 200) for inches in figure.get_size_inches())
     assert "mean normalized variance</text>" in (tmp_path / "a.svg").read_text()
+
+
+def panels(figure: Figure, path: Path) -> dict[str, list[float]]:
+    theme.save(figure, path)
+    return json.loads(Image.open(path).info[theme.PANELS])
+
+
+def test_a_png_says_where_each_training_is(tmp_path: Path) -> None:
+    """All of its panels, with everything written beside them: nothing but white is between two trainings."""
+    places = panels(heatmap(variance(), "all", "mean"), tmp_path / "a.png")
+    assert list(places) == ["unrotated", "rotated"]
+    pixels = np.asarray(Image.open(tmp_path / "a.png").convert("L"))
+    height, width = pixels.shape
+    for left, top, right, bottom in places.values():
+        inside = pixels[int(top * height) : int(bottom * height), int(left * width) : int(right * width)]
+        assert (inside < 255).any(axis=0).mean() > 0.7
+    between = pixels[int(0.2 * height) : int(0.8 * height), int(places["unrotated"][2] * width) + 2 :]
+    assert (between[:, : int(places["rotated"][0] * width) - int(places["unrotated"][2] * width) - 3] == 255).all()
+
+
+def test_a_figure_that_shows_the_trainings_together_has_no_panels(tmp_path: Path) -> None:
+    assert panels(by_layer(variance(), "mean"), tmp_path / "a.png") == {}
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".pdf"])

@@ -54,6 +54,17 @@ for (const kind of kinds) {
   }
 }
 
+// The panels of one training alone, or of all: the same for all kinds.
+const trainings = [...document.querySelectorAll("input[data-training]")];
+const veils = [...document.querySelectorAll(".kind .veil")];
+for (const control of trainings) {
+  control.addEventListener("change", () => {
+    const { training } = control.dataset;
+    for (const other of trainings) other.checked = other.dataset.training === training;
+    for (const veil of veils) veil.hidden = !training || veil.dataset.training === training;
+  });
+}
+
 window.addEventListener("resize", () => kinds.forEach((kind) => measure(kind.shown.element)));
 
 for (const button of document.querySelectorAll(".full")) {

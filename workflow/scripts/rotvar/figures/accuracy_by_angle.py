@@ -39,6 +39,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
         above.grid()
         above.yaxis.set_major_formatter(PercentFormatter(1))
         theme.name_training(above, training)
+        theme.belongs(below, training)
         cells = rows.pivot_table(index="class", columns="angle", values="share", observed=True)
         image = below.imshow(
             cells.reindex(index=classes, columns=angles).to_numpy(),

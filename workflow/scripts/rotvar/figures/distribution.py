@@ -65,6 +65,8 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
             text = f"{training}: {facts}" if training else facts
             _note(axes, len(panel) - 1 - place, text, colours[training])
         axes.set(ylabel="normalized variance", ylim=(0, end))
+        if deep:
+            theme.belongs(axes, panel[0][1])
         alone = f", trained {panel[0][1]}" if deep and panel[0][1] else ""
         axes.set_title(f"aggregation: {panel[0][0]}{alone}", pad=4 + 72 * _LINE * len(panel))
         axes.grid(axis="y")

@@ -35,8 +35,7 @@ def feature_maps(maps: pd.DataFrame) -> Figure:
     height = _CELL + sum(_HEADING + sum(_CELL + gap for gap, _ in each) for each in rows.values())
     size = max(_LEFT + len(angles) * _CELL + _RIGHT, _LEFT + _KEY), _TOP + height + _BOTTOM
     figure = Figure(figsize=size)
-    axes = figure.add_axes((0, 0, 1, 1), xlim=(0, size[0]), ylim=(size[1], 0))  # in inches, from the top left
-    axes.set_axis_off()
+    axes = _band(figure, 0, _TOP + _CELL)
 
     top = _TOP
     for column, angle in enumerate(angles):
@@ -48,6 +47,8 @@ def feature_maps(maps: pd.DataFrame) -> Figure:
     axes.text(_LEFT - 0.12, top + _CELL / 2, "input", ha="right", va="center", fontsize=8)
     top += _CELL
     for training, each in rows.items():
+        axes = _band(figure, top, top + _HEADING + sum(_CELL + gap for gap, _ in each))
+        theme.belongs(axes, training)
         words = f"trained {training}" if training else ""
         axes.text(_LEFT, top + 0.27, words, color=colours[training], fontsize=9.5, fontweight="bold", va="bottom")
         if each:
@@ -63,6 +64,15 @@ def feature_maps(maps: pd.DataFrame) -> Figure:
     about += [f"class {theme.shorten(str(maps['class'].iloc[0]))}" if "class" in maps else ""]
     theme.heading(figure, maps, "feature maps", *about)
     return figure
+
+
+def _band(figure: Figure, top: float, bottom: float) -> Axes:
+    """A part of the figure, over its whole width: empty axes in inches from the figure's top left."""
+    width, height = figure.get_size_inches()
+    place = (0, 1 - bottom / height, 1, (bottom - top) / height)
+    axes = figure.add_axes(place, xlim=(0, width), ylim=(bottom, top))
+    axes.set_axis_off()
+    return axes
 
 
 def _rows(pixels: pd.DataFrame) -> list[tuple[float, pd.DataFrame]]:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import re
 from collections.abc import Callable, Iterable
 from functools import wraps
@@ -13,6 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 from PIL import Image
 
 from rotvar.catalogue import DATASETS, MODELS
@@ -63,6 +65,11 @@ _SPARE = ["#882255", "#44AA99", "#999933", "#332288", "#DDCC77"]  # for names th
 # Published values are this mark wherever they stand beside ours.
 PUBLISHED: dict[str, Any] = {"linestyle": "", "marker": "D", "color": "white", "markeredgecolor": "black"}
 
+# The text in a PNG that says which parts of the figure show one training only, as JSON: {training: [left, top, right,
+# bottom]}, in shares of the width and the height.
+PANELS = "Panels"
+_TRAINED = "trained "
+
 STRATUM_LINES: dict[str, Any] = {"all": "-", "stratified": (0, (3, 1.5))}
 
 
@@ -79,9 +86,16 @@ def themed(draw: Callable[P, T]) -> Callable[P, T]:
 
 @themed
 def save(figure: Figure, *paths: str | Path) -> None:
-    """Save to each path in the format of its suffix (PNG at 200 dpi, SVG, PDF): whole, and the same bytes each time."""
+    """Save to each path in the format of its suffix (PNG at 200 dpi, SVG, PDF): whole, and the same bytes each time.
+
+    A PNG also says where the panels of each training lie (`PANELS`), so that the report can show one training alone.
+    """
     for path in map(Path, paths):
-        metadata = {".png": {"Software": None}, ".svg": {"Date": None}, ".pdf": {"CreationDate": None}}
+        metadata: dict[str, dict[str, Any]] = {
+            ".png": {"Software": None, PANELS: json.dumps(_panels(figure))},
+            ".svg": {"Date": None},
+            ".pdf": {"CreationDate": None},
+        }
         with atomic(path) as temporary:
             figure.savefig(temporary, metadata=metadata.get(path.suffix))
             if path.suffix == ".svg":
@@ -111,8 +125,15 @@ def model_title(name: str) -> str:
     return MODELS.get(name, name)
 
 
+def belongs(axes: Axes, training: str) -> None:
+    """Say that everything in these axes is of one training."""
+    if training:
+        axes.set_label(f"{_TRAINED}{training}")
+
+
 def name_training(axes: Axes, training: str, seed: str = "", below: str = "") -> None:
     """The title of a panel that shows one training, in its colour: `seed` beside it, and `below` on another line."""
+    belongs(axes, training)
     first = ", ".join(filter(None, [f"trained {training}" if training else "", seed]))
     if title := "\n".join(filter(None, [first, below])):
         axes.set_title(title, color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
@@ -195,6 +216,23 @@ def headline(figure: Figure, *parts: str) -> None:
     size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)
+
+
+def _panels(figure: Figure) -> dict[str, list[float]]:
+    """What `PANELS` says: for each training, the box around all of its axes and what is written beside them."""
+    axes = [one for one in figure.axes if str(one.get_label()).startswith(_TRAINED)]
+    if axes:
+        figure.draw_without_rendering()  # a layout engine places the axes only now
+    found: dict[str, list[Bbox]] = {}
+    for one in axes:
+        box = one.get_tightbbox()
+        if box is not None:
+            found.setdefault(str(one.get_label()).removeprefix(_TRAINED), []).append(box)
+    places = {}
+    for training, boxes in found.items():
+        box = Bbox.union(boxes).transformed(figure.transFigure.inverted())
+        places[training] = [round(float(edge), 4) for edge in (box.x0, 1 - box.y1, box.x1, 1 - box.y0)]
+    return places
 
 
 def _index_colours(match: re.Match[str]) -> str:

@@ -115,6 +115,7 @@ def render(
         rows_shown=ROWS,
         titles=TITLES,
         switches=switches,
+        trained=trained,
         **facts,
     )
 
@@ -127,6 +128,12 @@ def switches(figures: Sequence[Figure]) -> dict[str, dict[str, str]]:
             found[name].setdefault(figure.labels[name], words)
     names = [name for name in TITLES if name in found] + [name for name in found if name not in TITLES]
     return {name: found[name] for name in names if len(found[name]) > 1}
+
+
+def trained(figures: Sequence[Figure]) -> list[str]:
+    """The trainings that have panels of their own in figures of one kind; none where there is nothing to choose."""
+    names = list(dict.fromkeys(training for figure in figures for training in pictures.embed(figure.path).panels))
+    return names if len(names) > 1 else []
 
 
 def prose(text: str) -> Markup:

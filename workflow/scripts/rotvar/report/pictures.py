@@ -2,24 +2,29 @@
 
 import base64
 import io
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
 from rotvar.errors import InputError
+from rotvar.figures import theme
 
 MOST = 16383  # pixels along a side of a WebP
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image as a data URI, and its size in pixels."""
+    """An image as a data URI, its size in pixels, and where it shows one training only: the left, top, right and bottom
+    of its panels, in shares of the size.
+    """
 
     uri: str
     width: int
     height: int
+    panels: dict[str, list[float]] = field(default_factory=dict)
 
 
 @cache  # the landing page shows some figures a second time
@@ -42,4 +47,5 @@ def embed(path: str | Path) -> Picture:
         picture.save(buffer, "webp", lossless=True, quality=60, method=4)
         if buffer.tell() < len(content):
             content, kind = buffer.getvalue(), "webp"
-    return Picture(f"data:image/{kind};base64,{base64.b64encode(content).decode()}", *image.size)
+    uri = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
+    return Picture(uri, *image.size, json.loads(image.info.get(theme.PANELS, "{}")))
