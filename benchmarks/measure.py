@@ -33,6 +33,7 @@ from rotvar import devices, models, packed, rotation, variance
 from rotvar.activations import Layer, Recorder
 from rotvar.catalogue import DATASETS
 from rotvar.errors import InputError
+from rotvar.transformations import ROTATION
 
 PARTS = ("ratios", "first", "tmeasures", "precision", "memory")
 POOLED = ("mean", "max", "sum")
@@ -460,8 +461,9 @@ def calibrate(model: nn.Module, images: Tensor, mean: Tensor, std: Tensor) -> No
             module.momentum = None  # a cumulative average
     model.train()
     for start in range(0, min(len(images), 128), 32):
-        degrees = rotation.random_angles(len(images[start : start + 32]), 180, torch.Generator().manual_seed(start))
-        model(rotation.present(images[start : start + 32], degrees, mean, std))
+        batch = images[start : start + 32]
+        degrees = ROTATION.draw(len(batch), torch.Generator().manual_seed(start)).flatten()
+        model(rotation.present(batch, degrees, mean, std))
 
 
 # --- The program ------------------------------------------------------------------------------------------------------

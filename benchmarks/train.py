@@ -23,8 +23,9 @@ import common
 from common import alternate, architecture_of, in_fresh_process, measure_part, pictures, ratio, seconds, table
 from rotvar import devices, packed
 from rotvar.catalogue import DATASETS
-from rotvar.rotation import present, random_angles
+from rotvar.rotation import present
 from rotvar.trainer import Trainer, memory_format
+from rotvar.transformations import Transformation
 
 PARTS = ("speed", "rotation", "loop", "compile")
 # Rotation's share of a step: at most; how many times as fast as the plain loop: at least
@@ -49,7 +50,7 @@ class Subject:
 
     def trainer(self) -> Trainer:
         """A training of a copy of the network, rotated."""
-        return Trainer(copy.deepcopy(self.model), self.train, rotation=LIMIT, **self.recipe)
+        return Trainer(copy.deepcopy(self.model), self.train, augmentation={"rotation": LIMIT}, **self.recipe)
 
 
 def advance(trainer: Trainer, count: int) -> None:
@@ -167,14 +168,14 @@ def rotation(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
     count = steps_of_a_turn(step, subject.device, options)
 
     def turn(limit: float) -> float:
-        trainer.rotation = limit
+        trainer.augmentation = Transformation({"rotation": limit})
         return seconds(partial(step, count), subject.device, alone=True)
 
     found = in_turns({"rotated": partial(turn, LIMIT), "unrotated": partial(turn, 0)}, count, options)
     pairs = zip(found["seconds"]["rotated"], found["seconds"]["unrotated"], strict=True)
     shares = [(with_rotation - without) / with_rotation for with_rotation, without in pairs]
     images = trainer.images[: len(trainer.order) // trainer.steps]
-    degrees = random_angles(len(images), LIMIT, trainer.generator)
+    degrees = Transformation({"rotation": LIMIT}).draw(len(images), trainer.generator).flatten()
 
     def batches(angles: Tensor | None) -> float:
         prepare = partial(present, images, angles, trainer.mean, trainer.std)

@@ -25,6 +25,7 @@ STUDY = {
     "data": {"train_images": 60, "test_images": 40},
     "architectures": {"simple_conv": {"default": {"width": 2, "hidden": 4}}},
     "training": {"default": {"epochs": 2, "batch_size": 16}},
+    "transformations": {"shift": {"translation": 0.2, "samples": 2}},
     "measurement": {"angles": 4},
     "figures": {"aggregations": ["spatial"]},
 }
@@ -57,7 +58,7 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
     assert run.returncode == 0, run.stderr
-    assert "To be made in results: data sets 1, trained networks 4, measurements 10" in run.stderr
+    assert "To be made in results: data sets 1, trained networks 4, measurements 14" in run.stderr
     assert "Networks are trained and measured on: " in run.stderr
     return folder
 

@@ -114,7 +114,7 @@ def test_the_landing_page_says_what_was_run(opened: Opened) -> None:
     for expected in (
         "Digits: 60 training and 40 test images",
         "SimpleConv",
-        "rotated: each image by an angle within ±180°",
+        "rotated: each image by its own rotation (within 180)",
         "0, 1",
         "4, every 90°",
         "all jobs together",
@@ -159,7 +159,7 @@ def test_tables_sort_and_filter(opened: Opened) -> None:
 def test_links_lead_to_files_and_places(opened: Opened) -> None:
     links = {link.get_attribute("href") for link in opened.page.locator("a").all()}
     outside = {link for link in links if re.match("https:|data:", link)}
-    assert len(outside) == 4  # the paper, and three tables to save
+    assert len(outside) == 5  # the paper, and four tables to save
     for link in links - outside:
         if link.startswith("#"):
             assert opened.page.locator(link).count() == 1

@@ -1,19 +1,23 @@
 """The measure written down literally: all activations kept, float64, no cleverness. What `measure` is held against."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import torch
 from torch import nn
 
-from rotvar.rotation import present
+from rotvar.rotation import present, rotate
 
 
-def activations(model: nn.Module, images: torch.Tensor, angles: torch.Tensor) -> dict[str, torch.Tensor]:
+def activations(
+    model: nn.Module, images: torch.Tensor, angles: torch.Tensor, transform: Any = rotate
+) -> dict[str, torch.Tensor]:
     """For a network that is an nn.Sequential: each module's output, N x R x ..."""
     outputs: dict[str, list[torch.Tensor]] = {}
     with torch.no_grad():
         for image in images:
-            x = present(image.expand(len(angles), *image.shape), angles)
+            x = present(image.expand(len(angles), *image.shape), angles, transform=transform)
             for name, module in model.named_children():
                 x = module(x)
                 outputs.setdefault(name, []).append(x.clone())

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pandas as pd
 import pytest
-from figure_tables import accuracy, history, published, variance
+from figure_tables import accuracy, history, published, under_several, variance
 from matplotlib.figure import Figure
 
 from rotvar import summary
@@ -23,6 +23,7 @@ from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
 from rotvar.figures.training_curves import training_curves
+from rotvar.figures.transformations import transformations
 
 INF, NAN = math.inf, math.nan
 LONG = "a class whose name has forty characters."
@@ -35,6 +36,7 @@ VARIANCE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "distribution": lambda table: distribution(table, BOTH),
     "last_layer": last_layer,
     "global_variance": lambda table: global_variance(summary.global_variance(table)),
+    "transformations": lambda table: transformations(under_several(summary.global_variance(table)), "mean"),
     "depth": lambda table: by_depth(summary.layer_means(table), "mean"),
 }
 
@@ -78,7 +80,7 @@ def test_class_names(figure: str, classes: list[str]) -> None:
 def test_a_table_straight_from_the_measure(figure: str) -> None:
     table = variance({"": {"conv": [0.5, 1.0], "fc": [1.0]}}, ["all", "stratified", "0 - zero"], BOTH)
     partitions = ["training", "dataset", "model", "seed"]
-    if figure in ("global_variance", "depth"):  # which compare networks
+    if figure in ("global_variance", "transformations", "depth"):  # which compare networks
         partitions = ["training", "seed"]
     is_whole(VARIANCE_FIGURES[figure](table.drop(columns=partitions)))
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import test_figures_convergence
 import test_figures_feature_maps
-from figure_tables import accuracy, history, network, published
+from figure_tables import accuracy, history, network, published, under_several
 from matplotlib.figure import Figure
 
 from rotvar import figures, summary
@@ -30,6 +30,7 @@ from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
 from rotvar.figures.training_curves import training_curves
+from rotvar.figures.transformations import transformations
 from rotvar.tables import published as published_values
 
 GOLDEN = Path(__file__).parent / "golden"
@@ -147,6 +148,11 @@ def test_global_variance_beside_the_published_values() -> Figure:
 @golden("depth", "seeds")
 def test_depth() -> Figure:
     return by_depth(pd.concat(map(summary.layer_means, study())), "mean")
+
+
+@golden("transformations", "seeds")
+def test_transformations() -> Figure:
+    return transformations(under_several(pd.concat(map(summary.global_variance, study()))), "mean")
 
 
 @golden("agreement", "seeds")

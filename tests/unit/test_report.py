@@ -160,7 +160,7 @@ def metadata(**changes: object) -> dict[str, object]:
         "configuration": {
             "architecture": {"width": 8, "hidden": 16},
             "recipe": {"epochs": 2, "batch_size": 32},
-            "rotation": 0,
+            "augmentation": {},
             "aggregations": ["mean", "max"],
         },
         "seed": 0,

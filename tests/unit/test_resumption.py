@@ -26,7 +26,7 @@ EPOCHS, STEPS = 3, 4  # of the trainings here
 
 def train(folder: Path | None, **options) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
     """Train a network of 3 epochs of 4 steps with its checkpoint in `folder`; its weights and its history."""
-    options = {"epochs": EPOCHS, "batch_size": 8, "rotation": 180, "flips_and_crops": True} | options
+    options = {"epochs": EPOCHS, "batch_size": 8, "augmentation": {"rotation": 180}, "flips_and_crops": True} | options
     model = network("all_convolutional")
     checkpoint = Checkpoint(folder, {}) if folder else None
     history = training.train(model, bright_and_dark(32), bright_and_dark(20, 1), checkpoint=checkpoint, **options)
@@ -228,7 +228,7 @@ data = Dataset(images, torch.arange(96) % 10, tuple("0123456789"))
 torch.manual_seed(0)
 model = models.build("all_convolutional", 1, 16, 10, width=16)
 print("training", flush=True)
-recipe = {"epochs": 40, "batch_size": 16, "rotation": 180, "flips_and_crops": True}
+recipe = {"epochs": 40, "batch_size": 16, "augmentation": {"rotation": 180}, "flips_and_crops": True}
 history = training.train(
     model, data, data, checkpoint=Checkpoint(folder, recipe), checkpoint_seconds=seconds, **recipe
 )

@@ -10,7 +10,7 @@ from torchvision.transforms import InterpolationMode
 from torchvision.transforms.v2.functional import rotate as torchvision_rotate
 
 from rotvar.errors import InputError
-from rotvar.rotation import angles, present, random_angles, rotate
+from rotvar.rotation import angles, present, rotate
 
 
 def noise(*shape: int) -> torch.Tensor:
@@ -113,12 +113,6 @@ def test_what_comes_in_from_outside_is_black():
 def test_angles_must_match_the_images():
     with pytest.raises(InputError, match="one angle per image"):
         rotate(noise(3, 1, 8, 8), torch.zeros(2))
-
-
-def test_random_angles_fill_the_half_open_interval():
-    drawn = random_angles(100_000, 180, torch.Generator().manual_seed(0))
-    assert -180 <= drawn.min() < -179.9 and 179.9 < drawn.max() < 180
-    assert drawn.mean().abs() < 1.5
 
 
 def test_images_are_rotated_before_they_are_normalized():

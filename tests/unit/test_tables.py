@@ -138,3 +138,13 @@ def test_layers_in_execution_order_with_mean_and_spread_over_seeds() -> None:
     assert table["normalized_variance"].tolist() == [0.5, 1.5, 2.5] * 2
     assert table["std"].tolist() == pytest.approx([0.5**0.5] * 6)
     assert set(table["seeds"]) == {2}
+
+
+def test_global_values_under_each_transformation_have_rotation_first() -> None:
+    places = {"dataset": "mnist", "model": "vgg16", "training": "rotated", "stratum": "all", "aggregation": "mean"}
+    rows = [("blur", 0, 1.0), ("blur", 1, 3.0), ("rotation", 0, 4.0), ("rotation", 1, 4.0)]
+    values = pd.DataFrame(rows, columns=["transformation", "seed", "global_variance"]).assign(**places)
+    table = tables.transformations(values)
+    assert table["transformation"].tolist() == ["rotation", "blur"]
+    assert table["global_variance"].tolist() == [4, 2]
+    assert table["std"].tolist() == pytest.approx([0, 2**0.5])

@@ -10,8 +10,8 @@ from torch import nn
 from rotvar import evaluation, models, trainer, training
 from rotvar.errors import InputError
 from rotvar.packed import Dataset, normalization
-from rotvar.rotation import random_angles
 from rotvar.trainer import one_cycle
+from rotvar.transformations import ROTATION
 
 
 def bright_and_dark(n: int = 32, seed: int = 0) -> Dataset:
@@ -47,10 +47,10 @@ class Seen:
         self.degrees: list[torch.Tensor | None] = []
         present = module.present
 
-        def spy(images, degrees, mean, std):
+        def spy(images, degrees, mean, std, transform):
             self.pixels.append(images[:, 0, 0, 0].tolist())
             self.degrees.append(degrees)
-            return present(images, degrees, mean, std)
+            return present(images, degrees, mean, std, transform)
 
         monkeypatch.setattr(module, "present", spy)
 
@@ -66,7 +66,9 @@ def numbered(n: int) -> Dataset:
 @pytest.mark.parametrize("name", ["simple_conv", "resnet"])
 def test_what_can_be_told_apart_is_learned_and_generalizes(name, rotation):
     data, test = bright_and_dark(128), bright_and_dark(64, seed=1)
-    history = train(network(name), data, test, epochs=8, batch_size=16, learning_rate=0.01, rotation=rotation)
+    history = train(
+        network(name), data, test, epochs=8, batch_size=16, learning_rate=0.01, augmentation={"rotation": rotation}
+    )
     last = history[history["epoch"] == 8].set_index("split")
     assert last.loc["test", "accuracy"] == 1
     assert last.loc["train", "accuracy"] > 0.95  # counted while it learned
@@ -88,7 +90,7 @@ def test_the_same_seed_gives_the_same_bits():
     runs = []
     for _ in range(2):
         model = network()
-        history = train(model, bright_and_dark(), rotation=180, seed=3)
+        history = train(model, bright_and_dark(), augmentation={"rotation": 180}, seed=3)
         runs.append((weights(model), history.drop(columns="seconds")))
     assert equal(runs[0][0], runs[1][0])
     pd.testing.assert_frame_equal(runs[0][1], runs[1][1], check_exact=True)
@@ -99,7 +101,7 @@ def test_another_seed_gives_another_network(rotation):
     trained = []
     for seed in (0, 1):
         model = network()
-        train(model, bright_and_dark(), rotation=rotation, seed=seed)
+        train(model, bright_and_dark(), augmentation={"rotation": rotation}, seed=seed)
         trained.append(weights(model))
     assert not torch.equal(trained[0]["conv1.weight"], trained[1]["conv1.weight"])
 
@@ -109,7 +111,7 @@ def test_the_state_of_the_global_generator_does_not_matter():
     for seed in (0, 1):
         model = network()
         torch.manual_seed(seed)
-        train(model, bright_and_dark(), rotation=180)
+        train(model, bright_and_dark(), augmentation={"rotation": 180})
         trained.append(weights(model))
     assert equal(*trained)
 
@@ -158,7 +160,7 @@ def test_batch_normalization_moves_in_every_epoch_and_ends_where_its_last_batch_
 
 def test_each_image_is_turned_by_a_new_angle_in_every_epoch(monkeypatch):
     seen = Seen(trainer, monkeypatch)
-    train(network(), bright_and_dark(200), batch_size=50, epochs=3, rotation=180)
+    train(network(), bright_and_dark(200), batch_size=50, epochs=3, augmentation={"rotation": 180})
     degrees = torch.cat(seen.degrees)
     assert len(degrees) == 600 and len(degrees.unique()) == 600
     assert -180 <= degrees.min() < -170 and 170 < degrees.max() < 180
@@ -166,7 +168,7 @@ def test_each_image_is_turned_by_a_new_angle_in_every_epoch(monkeypatch):
 
 def test_the_range_of_rotation_is_a_choice(monkeypatch):
     seen = Seen(trainer, monkeypatch)
-    train(network(), bright_and_dark(200), batch_size=50, epochs=1, rotation=45)
+    train(network(), bright_and_dark(200), batch_size=50, epochs=1, augmentation={"rotation": 45})
     degrees = torch.cat(seen.degrees)
     assert -45 <= degrees.min() < -42 and 42 < degrees.max() < 45
 
@@ -179,8 +181,8 @@ def test_without_rotation_no_image_is_turned(monkeypatch):
 
 def test_the_test_set_is_turned_by_the_same_angles_every_epoch(monkeypatch):
     tested = Seen(evaluation, monkeypatch)
-    train(network(), bright_and_dark(), epochs=3, rotation=180, seed=5)
-    expected = random_angles(32, 180, torch.Generator().manual_seed(5))
+    train(network(), bright_and_dark(), epochs=3, augmentation={"rotation": 180}, seed=5)
+    expected = ROTATION.draw(32, torch.Generator().manual_seed(5))
     assert len(tested.degrees) == 3
     assert all(torch.equal(degrees, expected) for degrees in tested.degrees)
 
@@ -190,9 +192,9 @@ def test_both_splits_are_normalized_with_the_training_set(monkeypatch):
     for module in (trainer, evaluation):
         present = module.present
 
-        def spy(images, degrees, mean, std, present=present):
+        def spy(images, degrees, mean, std, transform, present=present):
             given.append((mean.item(), std.item()))
-            return present(images, degrees, mean, std)
+            return present(images, degrees, mean, std, transform)
 
         monkeypatch.setattr(module, "present", spy)
     data = bright_and_dark()
@@ -219,9 +221,9 @@ def test_loss_and_accuracy_are_means_over_all_images():
 
 def test_the_test_rows_tell_of_the_network_as_the_epoch_left_it():
     model, data = network(), bright_and_dark()
-    history = train(model, data, rotation=180, seed=2)
+    history = train(model, data, augmentation={"rotation": 180}, seed=2)
     mean, std = (torch.tensor(values) for values in normalization(data.images))
-    degrees = random_angles(len(data), 180, torch.Generator().manual_seed(2))
+    degrees = ROTATION.draw(len(data), torch.Generator().manual_seed(2)).flatten()
     losses, _ = evaluation.classify(model, data, degrees, mean, std)
     assert history["loss"].iloc[-1] == pytest.approx(losses.mean().item(), rel=1e-5)
 

@@ -12,6 +12,7 @@ from rotvar import memory, models
 from rotvar.errors import InputError
 from rotvar.rotation import angles
 from rotvar.sweep import AGGREGATIONS, COLUMNS
+from rotvar.transformations import Transformation
 from rotvar.variance import global_value, measure
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -55,6 +56,18 @@ def test_every_layer_unit_stratum_and_aggregation_agrees_with_the_literal_evalua
     assert len(table) == len(expected)
     assert set(table.stratum) == {"all", "stratified", *classes} and set(table.aggregation) == set(AGGREGATIONS)
     # Against one forward pass an image, floats differ by rounding; against the same floats see test_moments.py
+    np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("limits", [{"translation": 0.3}, {"rotation": 20, "scale": 0.4}, {"brightness": 0.5}], ids=str)
+def test_under_another_transformation_it_agrees_likewise(limits):
+    model, images, labels, classes = small()
+    transform = Transformation(limits)
+    grid = transform.grid(3)
+    kept = activations(model, images, grid, transform)
+    expected = indexed(literal_measure(kept, labels, classes, AGGREGATIONS)).drop("flatten")
+    table = measure(model, images, labels, classes, grid, transform=transform, batch_size=20)
+    got = indexed(table).reindex(expected.index)
     np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-4, atol=1e-6)
 
 

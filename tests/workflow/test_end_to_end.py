@@ -107,11 +107,33 @@ def test_results_say_where_they_come_from(study: Path) -> None:
     assert facts["seed"] == 1
     assert (facts["N"], facts["R"]) == (40, 4)
     assert facts["configuration"]["architecture"] == {"width": 2, "hidden": 4}
-    assert facts["configuration"]["rotation"] == 180
+    assert facts["configuration"]["augmentation"] == {"rotation": 180}
     assert facts["configuration"]["recipe"]["epochs"] == 2
     assert "torch" in facts["packages"]
     assert facts["seconds"] > 0
     assert {"device", "commit"} <= facts.keys()
+
+
+def test_every_network_is_measured_under_each_transformation(study: Path) -> None:
+    network = "dataset=digits/model=simple_conv/training=rotated/seed=1"
+    (file,) = (study / "results" / "transformations" / network).rglob("*.parquet")
+    facts, rotation = results.metadata(file), results.read(study / "results" / "variance" / network)
+    shift = results.read(file)
+    assert facts["R"] == 4  # two values of each of two parameters
+    assert facts["configuration"]["transformation"] == {"translation": 0.2, "samples": 2}
+    assert set(shift["transformation"]) == {"shift"}
+    rows = ["layer", "unit", "stratum", "aggregation"]
+    assert shift[rows].astype(str).equals(rotation[rows].astype(str))
+    assert not shift["transformation_std"].equals(rotation["transformation_std"])
+    table = pd.read_csv(study / "results" / "tables" / "transformations.csv")
+    assert len(table) == 2 * 2 * 2 * 4  # trainings, transformations, strata, aggregations
+    ours = table.set_index(["training", "transformation", "stratum", "aggregation"])["global_variance"]
+    seeds = results.read(study / "results" / "transformations", stratum=["all"], aggregation=["mean"])
+    means = summary.global_variance(seeds[seeds["training"] == "rotated"])["global_variance"]
+    assert ours["rotated", "shift", "all", "mean"] == pytest.approx(means.mean(), rel=1e-6)
+    ofs = pd.read_csv(study / "results" / "tables" / "global_variance.csv")
+    ofs = ofs.set_index(["training", "stratum", "aggregation"])["global_variance"]
+    assert ours["unrotated", "rotation", "all", "spatial"] == ofs["unrotated", "all", "spatial"]
 
 
 def test_figures(study: Path) -> None:
@@ -121,7 +143,8 @@ def test_figures(study: Path) -> None:
     names += ["layers_spatial", "classes_spatial", "distribution", "last_layer"]
     names += ["training_curves", "accuracy", "accuracy_by_angle", "accuracy_polar"]
     names += ["feature_maps_0", "convergence"]
-    expected = {f"digits/simple_conv/{name}" for name in names} | {"global_variance", "depth_spatial", "agreement"}
+    expected = {f"digits/simple_conv/{name}" for name in names}
+    expected |= {"global_variance", "depth_spatial", "transformations_spatial", "agreement"}
     for suffix, beginning in ((".png", b"\x89PNG"), (".svg", b"<?xml")):
         files = list(folder.rglob(f"*{suffix}"))
         assert {str(file.relative_to(folder).with_suffix("")) for file in files} == expected

@@ -48,6 +48,7 @@ wildcard_constraints:
     aggregation="|".join(config["figures"]["aggregations"]),
     shard="[0-9]+",
     image="[0-9]+",
+    transformation="|".join(config["transformations"]),
 
 
 # Every network of the study, for collect().
@@ -60,6 +61,9 @@ NETWORKS = dict(
 # The networks of one figure: of one data set and model.
 TRAININGS = dict(training=NETWORKS["training"], seed=config["seeds"], allow_missing=True)
 TRAININGS_OF_FIRST_SEED = TRAININGS | dict(seed=config["seeds"][:1])
+
+# Every network under every transformation but rotation.
+TRANSFORMED = NETWORKS | dict(transformation=list(config["transformations"]))
 
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {
@@ -80,8 +84,10 @@ RECIPES = {
     for dataset in config["datasets"]
 }
 
-# What makes one measurement differ from another; how it is cut into jobs does not.
-MEASUREMENT = {key: value for key, value in config["measurement"].items() if key != "shards"}
+# What makes one measurement differ from another: what images are put through, and what is computed of it. How it is cut
+# into jobs does not.
+MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "precision")}
+ROTATION = dict(rotation=180, samples=config["measurement"]["angles"])
 
 # N, the number of test images of each data set.
 TEST_IMAGES = {
@@ -243,7 +249,13 @@ MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "mea
 
 def images_seen(job):
     """How many images a job puts through its network, in forward passes; a backward pass costs two of them."""
-    if job.rule.name not in ("train_model", "measure_accuracy", "measure_convergence", MEASURING):
+    if job.rule.name not in (
+        "train_model",
+        "measure_accuracy",
+        "measure_convergence",
+        "measure_transformation",
+        MEASURING,
+    ):
         return 0
     dataset, model = job.wildcards.dataset, job.wildcards.model
     train = config["data"]["train_images"] or DATASETS[dataset].train
@@ -252,9 +264,16 @@ def images_seen(job):
     return {
         "train_model": RECIPES[dataset][model]["epochs"] * (3 * train + test),
         "measure_accuracy": (angles + 1) * test,
+        "measure_transformation": combinations(job.wildcards) * test,
         "measure_convergence": 2 * angles * min(config["figures"]["convergence"]["images"], test),
         MEASURING: angles * test / config["measurement"]["shards"],
     }[job.rule.name]
+
+
+def combinations(wildcards):
+    """About how often a measurement under another transformation than rotation sees each image."""
+    limits = config["transformations"].get(wildcards.get("transformation"), {"samples": 1})
+    return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
 
 
 def operations(job):

@@ -308,6 +308,31 @@ rule plot_depth:
         "../scripts/plot_depth.py"
 
 
+if config["transformations"]:
+
+    rule plot_transformations:
+        input:
+            rotation=collect(rules.measure_variance.output.variance, **NETWORKS),
+            others=collect(rules.measure_transformation.output.variance, **TRANSFORMED),
+            code=code("plot_transformations"),
+        output:
+            png=overview_figure("transformations_{aggregation}", caption="transformations", aggregation="{aggregation}"),
+            svg="<figures>/transformations_{aggregation}.svg",
+        log:
+            "<logs>/plot_transformations/{aggregation}.log",
+        benchmark:
+            "<benchmarks>/plot_transformations/{aggregation}.tsv"
+        conda:
+            "../envs/plot.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        message:
+            "Drawing trainings against transformations, {wildcards.aggregation}"
+        script:
+            "../scripts/plot_transformations.py"
+
+
 rule plot_agreement:
     input:
         accuracy="<tables>/accuracy.csv",

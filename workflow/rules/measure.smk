@@ -21,6 +21,7 @@ if SHARDS == 1:
             mem_mb=16000,
             runtime=720,
         params:
+            transformation=ROTATION,
             measurement=MEASUREMENT,
         message:
             "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
@@ -49,6 +50,7 @@ else:
             mem_mb=16000,
             runtime=720,
         params:
+            transformation=ROTATION,
             measurement=MEASUREMENT,
             classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
         message:
@@ -75,6 +77,34 @@ else:
             "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
         script:
             "../scripts/merge_shards.py"
+
+
+# What every network is measured under besides rotation.
+rule measure_transformation:
+    input:
+        weights=rules.train_model.output.weights,
+        dataset=rules.download_dataset.output.dataset,
+        code=code("measure_variance"),
+    output:
+        variance="<results>/transformations/<network>/transformation={transformation}/variance.parquet",
+    log:
+        "<logs>/measure_transformation/<network>/{transformation}.log",
+    benchmark:
+        "<benchmarks>/measure_transformation/<network>/{transformation}.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=16000,
+        runtime=720,
+    params:
+        transformation=lookup(within=config, dpath="transformations/{transformation}"),
+        measurement=MEASUREMENT,
+    message:
+        "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, under {wildcards.transformation}"
+    script:
+        "../scripts/measure_variance.py"
 
 
 # On few images at twice as many angles: what the measurement's own numbers of both are worth.

@@ -69,8 +69,32 @@ rule tabulate_accuracy:
         "../scripts/tabulate_accuracy.py"
 
 
+if config["transformations"]:
+
+    rule tabulate_transformations:
+        input:
+            rotation=collect(rules.measure_variance.output.variance, **NETWORKS),
+            others=collect(rules.measure_transformation.output.variance, **TRANSFORMED),
+            code=code("tabulate_transformations"),
+        output:
+            csv=table("transformations"),
+            md="<tables>/transformations.md",
+            tex="<tables>/transformations.tex",
+        log:
+            "<logs>/tabulate_transformations.log",
+        benchmark:
+            "<benchmarks>/tabulate_transformations.tsv"
+        conda:
+            "../envs/plot.yaml"
+        resources:
+            mem_mb=4000,
+            runtime=60,
+        message:
+            "Tabulating global variance under each transformation"
+        script:
+            "../scripts/tabulate_transformations.py"
+
+
 rule tables:
     input:
-        rules.tabulate_variance.output,
-        rules.tabulate_layers.output,
-        rules.tabulate_accuracy.output,
+        [f"<tables>/{name}.csv" for name in TABLES],

@@ -1,34 +1,46 @@
-"""Measure how much every activation of one network varies under rotation, on all classes or on a shard of them."""
+"""Measure how much every activation of one network varies under rotation, or another transformation, on all classes or
+on a shard of them.
+"""
 
 import time
 from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import devices, models, packed, provenance, results, rotation, variance
+from rotvar import devices, models, packed, provenance, results, variance
 from rotvar.jobs import job
+from rotvar.transformations import Transformation
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
 def measure_variance(
-    weights: str, dataset: str, measurement: dict[str, Any], classes: list[int] | None, output: str
+    weights: str,
+    dataset: str,
+    transformation: dict[str, Any],
+    measurement: dict[str, Any],
+    classes: list[int] | None,
+    output: str,
 ) -> None:
     """Measure the network `weights` on the test set of the packed data set `dataset`.
 
+    `transformation`: the limits of its families and `samples`, how many values each of their parameters has.
     Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
     """
     began = time.perf_counter()
     test = packed.read(dataset, "test")
     device = devices.pick()
     model, description = models.load(weights)
+    transform = Transformation({name: limit for name, limit in transformation.items() if name != "samples"})
+    grid = transform.grid(transformation["samples"])
     sweep = variance.sweep(
         model.to(device),
         test.images,
         test.labels,
         test.classes,
-        rotation.angles(measurement["angles"]),
+        grid,
+        transform=transform,
         part=classes,
         mean=torch.tensor(description["mean"]),
         std=torch.tensor(description["std"]),
@@ -38,10 +50,10 @@ def measure_variance(
     facts = provenance.record(
         began,
         devices.describe(device),
-        configuration=description["configuration"] | measurement,
+        configuration=description["configuration"] | {"transformation": transformation} | measurement,
         seed=description["seed"],
         N=sweep.images,
-        R=measurement["angles"],
+        R=len(grid),
     )
     if classes is None:
         results.write(sweep.table(), output, facts)
@@ -55,6 +67,7 @@ if __name__ == "__main__":
         measure_variance(
             snakemake.input.weights,
             snakemake.input.dataset,
+            snakemake.params.transformation,
             snakemake.params.measurement,
             snakemake.params.get("classes"),
             snakemake.output[0],

@@ -20,7 +20,7 @@ def train_model(
     name: str,
     architecture: dict[str, int],
     recipe: dict[str, Any],
-    rotation: float,
+    augmentation: dict[str, float],
     seed: int,
     code: Iterable[str],
     *,
@@ -35,12 +35,12 @@ def train_model(
     train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
     device = devices.pick()
     shape = {"channels": train.images.shape[1], "image_size": train.images.shape[2], "classes": len(train.classes)}
-    configuration = {"architecture": architecture, "recipe": recipe, "rotation": rotation}
+    configuration = {"architecture": architecture, "recipe": recipe, "augmentation": augmentation}
     definition = configuration | {"name": name, "seed": seed}
     checkpoint = Checkpoint(Path(weights).parent, definition, [dataset, *code])
     torch.manual_seed(seed)
     model = models.build(name, **shape, **architecture).to(device)
-    table = training.train(model, train, test, rotation=rotation, seed=seed, checkpoint=checkpoint, **recipe)
+    table = training.train(model, train, test, augmentation=augmentation, seed=seed, checkpoint=checkpoint, **recipe)
     mean, std = packed.normalization(train.images)
     facts = provenance.record(
         began,
@@ -65,7 +65,7 @@ if __name__ == "__main__":
             snakemake.wildcards.model,
             snakemake.params.architecture,
             snakemake.params.recipe,
-            snakemake.params.rotation,
+            snakemake.params.augmentation,
             int(snakemake.wildcards.seed),
             snakemake.input.code,
             weights=snakemake.output.weights,

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from rotvar.packed import Dataset
-from rotvar.rotation import present, random_angles
+from rotvar.rotation import present, rotate
+from rotvar.transformations import ROTATION
 
 BATCH = 256  # larger batches fall out of the caches: a batch of 1,024 runs 1.7 times slower on a CPU
 
@@ -22,7 +23,7 @@ def accuracy(
     class, n, correct (the images classified correctly), loss (mean negative log-likelihood).
     """
     tests = {f"{angle:g}": torch.full((len(dataset),), angle) for angle in sorted({0.0, *angles.tolist()})}
-    tests["random"] = random_angles(len(dataset), 180, torch.Generator().manual_seed(seed))
+    tests["random"] = ROTATION.draw(len(dataset), torch.Generator().manual_seed(seed)).flatten()
     rows = []
     for angle, degrees in tests.items():
         loss, correct = classify(model, dataset, degrees, mean, std)
@@ -36,12 +37,14 @@ def accuracy(
 def classify(
     model: nn.Module,
     dataset: Dataset,
-    degrees: Tensor | None,
+    parameters: Tensor | None,
     mean: Tensor,
     std: Tensor,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
     before_batch: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Tensor]:
-    """The loss (float, N) and the correctness (bool, N) of each image, rotated by its own angle; on the CPU.
+    """The loss (float, N) and the correctness (bool, N) of each image, transformed by its own parameters (for
+    `rotate`, angles in degrees); on the CPU.
 
     `before_batch` is called before each batch, and may raise.
     """
@@ -55,7 +58,7 @@ def classify(
         batch = slice(start, start + BATCH)
         images = dataset.images[batch].to(device)
         labels = dataset.labels[batch].to(device)
-        output = model(present(images, None if degrees is None else degrees[batch], mean, std)).float()
+        output = model(present(images, None if parameters is None else parameters[batch], mean, std, transform)).float()
         losses.append(nn.functional.nll_loss(output, labels, reduction="none"))
         corrects.append(output.argmax(1) == labels)
     model.train(training)

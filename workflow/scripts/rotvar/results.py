@@ -23,11 +23,14 @@ from rotvar.files import atomic
 MEASURES = ("transformation_std", "sample_std", "normalized_variance")
 
 _KEY = b"rotvar"  # the entry of the schema's metadata that holds ours, as JSON
-_PARTITIONS = ds.partitioning(
-    pa.schema(
-        [("dataset", pa.string()), ("model", pa.string()), ("training", pa.string()), ("seed", pa.int64())],
-    ),
-    flavor="hive",
+_PARTITIONS = pa.schema(
+    [
+        ("dataset", pa.string()),
+        ("model", pa.string()),
+        ("training", pa.string()),
+        ("seed", pa.int64()),
+        ("transformation", pa.string()),  # of measurements of others than rotation
+    ]
 )
 
 
@@ -54,10 +57,10 @@ def read(
 ) -> pd.DataFrame:
     """One table for all Parquet files at `sources` (a file, a folder, or several of them), read in the order of paths.
 
-    The partition columns `dataset`, `model`, `training` (categories) and `seed` (int64) come from the path, wherever
-    in it they stand. `columns` limits what is read; `where` limits the rows: `read(folder, stratum=["all"])`.
-    Checksums are verified. Raises InputError when there is no file, when a file is damaged, and when the files are of
-    several kinds (variance and accuracy, say).
+    The partition columns `dataset`, `model`, `training`, `transformation` (categories) and `seed` (int64) come from the
+    path, wherever in it they stand. `columns` limits what is read; `where` limits the rows: `read(folder,
+    stratum=["all"])`. Checksums are verified. Raises InputError when there is no file, when a file is damaged, and when
+    the files are of several kinds (variance and accuracy, say).
     """
     files = _files([sources] if isinstance(sources, str | Path) else sources)
     tables = []
@@ -93,14 +96,16 @@ def _files(sources: Iterable[str | Path]) -> list[Path]:
 def _read(file: Path, columns: list[str] | None, where: dict[str, Iterable[Any]]) -> pa.Table:
     scan = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     dataset = ds.dataset(
-        [str(file)], format=ds.ParquetFileFormat(default_fragment_scan_options=scan), partitioning=_PARTITIONS
+        [str(file)],
+        format=ds.ParquetFileFormat(default_fragment_scan_options=scan),
+        partitioning=ds.partitioning(_PARTITIONS, flavor="hive"),
     )
     keep = None
     for name, values in where.items():
         condition = ds.field(name).isin(list(values))
         keep = condition if keep is None else keep & condition
     table = dataset.to_table(columns=columns, filter=keep)
-    for name in ("dataset", "model", "training", "seed"):
+    for name in _PARTITIONS.names:
         if name not in table.column_names:
             continue
         position, column = table.column_names.index(name), table.column(name)

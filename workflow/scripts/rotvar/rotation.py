@@ -1,8 +1,11 @@
-"""Rotation of images: the regular grid of angles to measure with, and one angle per image in a batch."""
+"""Rotation of images, each by its own angle, and the regular grid of angles to measure with."""
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from rotvar.affine import interpolate
 from rotvar.errors import InputError
 
 
@@ -16,11 +19,6 @@ def angles(n: int) -> Tensor:
     return 360 * torch.arange(n, dtype=torch.float64) / n - 180
 
 
-def random_angles(n: int, limit: float, generator: torch.Generator) -> Tensor:
-    """n angles in degrees, independent and uniform in [-limit, limit) (float64, n, on the CPU)."""
-    return (2 * torch.rand(n, dtype=torch.float64, generator=generator) - 1) * limit
-
-
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     """Rotate each image by its own angle about the image centre, counter-clockwise.
 
@@ -31,20 +29,29 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     degrees = degrees.detach().to("cpu", torch.float64)
     if degrees.shape != images.shape[:1]:
         raise InputError(f"degrees: {tuple(degrees.shape)} given for {len(images)} images, one angle per image needed")
-    rotated = _interpolate(images, degrees)
+    radians = torch.deg2rad(degrees)
+    cos, sin = radians.cos(), radians.sin()
+    rotated = interpolate(images, torch.stack([cos, -sin, sin, cos]).view(2, 2, -1))
     exact = degrees.remainder(90) == 0
     if exact.any():
         _turn_quarters(images, degrees, exact, rotated)
     return rotated
 
 
-def present(images: Tensor, degrees: Tensor | None, mean: Tensor | None = None, std: Tensor | None = None) -> Tensor:
-    """What a network sees of a batch: scaled to [0, 1] where it is uint8, rotated, and only then normalized.
+def present(
+    images: Tensor,
+    parameters: Tensor | None,
+    mean: Tensor | None = None,
+    std: Tensor | None = None,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
+) -> Tensor:
+    """What a network sees of a batch: scaled to [0, 1] where it is uint8, transformed, and only then normalized.
 
-    `images`: N x C x H x W, uint8 or float; `degrees`: N, or None for no rotation; `mean` and `std`: C, or None.
+    `images`: N x C x H x W, uint8 or float; `parameters`: what `transform` takes besides images, for `rotate` N angles
+    in degrees, or None for images as they are; `mean` and `std`: C, or None.
     """
     images = images.float() / 255 if images.dtype == torch.uint8 else images
-    images = images if degrees is None else rotate(images, degrees)
+    images = images if parameters is None else transform(images, parameters)
     if mean is not None:
         images = images - mean.view(-1, 1, 1)
     if std is not None:
@@ -61,25 +68,3 @@ def _turn_quarters(images: Tensor, degrees: Tensor, exact: Tensor, rotated: Tens
         if len(index):
             index = index.to(images.device, non_blocking=True)
             rotated[index] = torch.rot90(images[index], k, dims=(-2, -1))
-
-
-def _interpolate(images: Tensor, degrees: Tensor) -> Tensor:
-    """Rotate by bilinear interpolation: each output pixel reads the place that the rotation brings to it."""
-    n, _, height, width = images.shape
-    radians = torch.deg2rad(degrees)
-    cos, sin = radians.cos(), radians.sin()
-    turn = torch.stack([cos, sin, -sin, cos]).to(images.device, torch.float32, non_blocking=True)
-    right, down = turn.view(2, 2, n, 1, 1)  # where one step to the right, and one down, leads: x and y, 2 x N x 1 x 1
-    # Pixel centres, with the origin at the centre of the image and y downwards
-    x = torch.arange(width, dtype=torch.float32, device=images.device) - (width - 1) / 2  # W
-    y = (torch.arange(height, dtype=torch.float32, device=images.device) - (height - 1) / 2).unsqueeze(1)  # H x 1
-    places = right * x + down * y  # 2 x N x H x W, in one pass over what is large; grid_sample takes it as it lies
-    from_x, from_y = places
-    # A pixel at the border is read partly from outside; torchvision blends it with the fill by that part, once more
-    # than the interpolation itself has done. We do as torchvision does, so that its users get their own pixels.
-    inside = ((width + 1) / 2 - from_x.abs()).clamp_(0, 1) * ((height + 1) / 2 - from_y.abs()).clamp_(0, 1)
-    from_x *= 2 / width  # in place: `places` becomes the grid, from -1 to 1
-    from_y *= 2 / height
-    grid = places.permute(1, 2, 3, 0).to(images.dtype)
-    rotated = torch.nn.functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
-    return rotated.mul_(inside.unsqueeze(1).to(images.dtype))

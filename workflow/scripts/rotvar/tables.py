@@ -16,6 +16,7 @@ _ORDER = {
     "dataset": tuple(DATASETS),
     "model": tuple(MODELS),
     "training": ("unrotated", "rotated"),
+    "transformation": ("rotation",),
     "test": ("unrotated", "rotated"),
     "stratum": SUMMARY_STRATA,
     "aggregation": ("mean", "max", "sum", "spatial"),
@@ -70,6 +71,17 @@ def layers(values: pd.DataFrame) -> pd.DataFrame:
     keys = _keys(ours)
     ours = ours.sort_values([*keys, "layer_index"], key=_rank, ignore_index=True)
     return ours[[*keys, "layer_index", "layer", "kind", "seeds", "normalized_variance", "std"]]
+
+
+def transformations(values: pd.DataFrame) -> pd.DataFrame:
+    """The global values of a study under each transformation: mean over seeds. Nothing was published but rotation's.
+
+    `values` is what `summary.global_variance` gives, of all networks, with a column `transformation`. Columns: dataset,
+    model, training, transformation, stratum (`all`, `stratified`), aggregation, seeds, global_variance, std.
+    """
+    ours = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
+    keys = _keys(ours)
+    return ours.sort_values(keys, key=_rank, ignore_index=True)[[*keys, "seeds", "global_variance", "std"]]
 
 
 def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:

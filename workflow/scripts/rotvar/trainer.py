@@ -1,16 +1,18 @@
 """A network in training: one step after the other, and everything that going on from any of them needs."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rotvar import devices, memory
-from rotvar.augmentation import flip_and_crop
 from rotvar.errors import InputError
+from rotvar.flips_and_crops import flip_and_crop
 from rotvar.packed import Dataset, normalization
-from rotvar.rotation import present, random_angles
+from rotvar.rotation import present
+from rotvar.transformations import Transformation
 
 
 class Trainer:
@@ -21,7 +23,7 @@ class Trainer:
         model: nn.Module,
         data: Dataset,
         *,
-        rotation: float = 0,
+        augmentation: Mapping[str, float] | None = None,
         flips_and_crops: bool = False,
         epochs: int = 10,
         batch_size: int = 128,
@@ -33,7 +35,7 @@ class Trainer:
     ) -> None:
         """As for `train`. The images go to the network's device as uint8 and stay there."""
         self.model, self.device = model, next(model.parameters()).device
-        self.rotation, self.flips_and_crops = rotation, flips_and_crops
+        self.augmentation, self.flips_and_crops = Transformation(augmentation or {}), flips_and_crops
         self.epochs, self.batch_size = epochs, batch_size
         self.learning_rate, self.warmup = learning_rate, warmup
         self.mean, self.std = (torch.tensor(values, device=self.device) for values in normalization(data.images))
@@ -66,12 +68,12 @@ class Trainer:
         Raises InputError where the device's memory does not hold the batch.
         """
         index = self.batches[self.step]
-        degrees = random_angles(len(index), self.rotation, self.generator) if self.rotation else None
+        parameters = self.augmentation.draw(len(index), self.generator) if self.augmentation.limits else None
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         self.model.train()
         try:
-            self._descend(index.to(self.device, non_blocking=True), degrees)
+            self._descend(index.to(self.device, non_blocking=True), parameters)
         except Exception as error:
             if not memory.exhausted(error):
                 raise
@@ -80,9 +82,10 @@ class Trainer:
         self.step += 1
         return len(index)
 
-    def _descend(self, index: Tensor, degrees: Tensor | None) -> None:
+    def _descend(self, index: Tensor, parameters: Tensor | None) -> None:
         images = flip_and_crop(self.images[index], self.generator) if self.flips_and_crops else self.images[index]
-        batch = present(images, degrees, self.mean, self.std).contiguous(memory_format=self.layout)
+        batch = present(images, parameters, self.mean, self.std, self.augmentation)
+        batch = batch.contiguous(memory_format=self.layout)
         with self.autocast:
             output = self.model(batch).float()
         loss = nn.functional.nll_loss(output, self.labels[index])

@@ -1,4 +1,4 @@
-"""Training of one network on the images as they are or, each by its own random angle, rotated.
+"""Training of one network on the images as they are or, each by its own random angle, rotated, or otherwise changed.
 
 A training that is interrupted goes on from its checkpoint, and ends with the bits it would have ended with.
 """
@@ -6,7 +6,7 @@ A training that is interrupted goes on from its checkpoint, and ends with the bi
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from typing import Any
 
@@ -20,7 +20,6 @@ from rotvar.checkpoint import Checkpoint
 from rotvar.evaluation import classify
 from rotvar.interruption import Interrupted, Request
 from rotvar.packed import Dataset
-from rotvar.rotation import random_angles
 from rotvar.trainer import Trainer
 
 log = logging.getLogger("rotvar")
@@ -34,7 +33,7 @@ def train(
     train: Dataset,
     test: Dataset,
     *,
-    rotation: float = 0,
+    augmentation: Mapping[str, float] | None = None,
     epochs: int = 10,
     deterministic: bool = False,
     seed: int = 0,
@@ -44,9 +43,10 @@ def train(
 ) -> pd.DataFrame:
     """Train `model`, on its own device, in place; return its history.
 
-    rotation: each training image is rotated anew in every epoch by an angle uniform in [-rotation, rotation) degrees.
+    augmentation: the limits of a `transformations.Transformation`, whose parameters are drawn anew for each training
+    image in every epoch; {"rotation": 180} rotates by angles uniform in [-180, 180) degrees. None: images as they are.
     recipe: batch_size (128), learning_rate (0.002), warmup (0.2), weight_decay (0.05), flips_and_crops (False, as
-    `augmentation` does them, before the rotation), precision ("auto", as `devices.autocast` takes it).
+    `flips_and_crops` does them, before the augmentation), precision ("auto", as `devices.autocast` takes it).
     The schedule is one cycle: the learning rate rises linearly for the share `warmup` of the steps and falls with a
     cosine to 0. AdamW decouples the weight decay.
 
@@ -56,8 +56,8 @@ def train(
     and raise Interrupted after the step or the test batch that is being computed. Remove the checkpoint when its
     results are kept.
 
-    The history has two rows an epoch, split "train" and "test" (the test set rotated as the training set is, by the
-    same angles every epoch): epoch, split, loss, accuracy, learning_rate (of the epoch's last step), seconds (what the
+    The history has two rows an epoch, split "train" and "test" (the test set changed as the training set is,
+    alike in every epoch): epoch, split, loss, accuracy, learning_rate (of the epoch's last step), seconds (what the
     epoch took, its test included). `.attrs["resumed"]` lists the [epoch, step] that it went on from, if it did.
 
     Raises InputError where the loss stops being a number (the checkpoint is then of an earlier step), and where memory
@@ -67,7 +67,7 @@ def train(
         devices.reproducible(next(model.parameters()).device, deterministic),
         interruption.noticed() if checkpoint else nullcontext(Request()) as request,
     ):
-        trainer = Trainer(model, train, rotation=rotation, epochs=epochs, seed=seed, **recipe)
+        trainer = Trainer(model, train, augmentation=augmentation, epochs=epochs, seed=seed, **recipe)
         return _train(trainer, test, seed, checkpoint, checkpoint_seconds, request)
 
 
@@ -79,9 +79,9 @@ def _train(
     checkpoint_seconds: float,
     request: Request,
 ) -> pd.DataFrame:
-    degrees = None
-    if trainer.rotation:
-        degrees = random_angles(len(test), trainer.rotation, torch.Generator().manual_seed(seed))
+    parameters = None
+    if trainer.augmentation.limits:
+        parameters = trainer.augmentation.draw(len(test), torch.Generator().manual_seed(seed))
     history: list[tuple[Any, ...]] = []
     resumed: list[list[int]] = []
     began = saved = time.perf_counter()
@@ -120,7 +120,7 @@ def _train(
                 if asked:
                     stop_if_asked()
             trainer.look()
-            measured = {"train": trainer.measured(), "test": _tested(trainer, test, degrees, stop_if_asked)}
+            measured = {"train": trainer.measured(), "test": _tested(trainer, test, parameters, stop_if_asked)}
             now = time.perf_counter()
             seconds, began = now - began, now
             rate = trainer.rate(trainer.steps - 1)
@@ -138,10 +138,12 @@ def _train(
 
 
 def _tested(
-    trainer: Trainer, test: Dataset, degrees: Tensor | None, before_batch: Callable[[], None]
+    trainer: Trainer, test: Dataset, parameters: Tensor | None, before_batch: Callable[[], None]
 ) -> tuple[float, float]:
     """The mean loss and the accuracy of the test set, after an epoch."""
-    losses, corrects = classify(trainer.model, test, degrees, trainer.mean, trainer.std, before_batch)
+    losses, corrects = classify(
+        trainer.model, test, parameters, trainer.mean, trainer.std, trainer.augmentation, before_batch
+    )
     loss = losses.mean().item()
     if not math.isfinite(loss):  # what the last step of an epoch broke shows here alone
         trainer.fail(loss, trainer.steps - 1)

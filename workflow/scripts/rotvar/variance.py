@@ -1,6 +1,7 @@
 """The normalized variance of every unit of a network under rotation, in one pass over the images.
 
-For unit u, images i = 1..N and rotations j = 1..R, with the activation a(i, j) and n - 1 in every denominator:
+For unit u, images i = 1..N and rotations (or other transformations) j = 1..R, with the activation a(i, j) and n - 1 in
+every denominator:
 
     transformation_std = mean over i of std over j of a(i, j)
     sample_std = mean over j of std over i of a(i, j)
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
-from rotvar.rotation import present
+from rotvar.rotation import present, rotate
 from rotvar.sweep import AGGREGATIONS, Done, Sweep, kept_series, passes
 
 log = logging.getLogger("rotvar")
@@ -45,6 +46,7 @@ def measure(
     classes: Sequence[str],
     angles: Tensor,
     *,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
     mean: Tensor | None = None,
     std: Tensor | None = None,
     aggregations: Iterable[str] = AGGREGATIONS,
@@ -56,10 +58,11 @@ def measure(
     """Measure every activation of `model` (in evaluation mode, on its own device) under the rotations.
 
     images: N x C x H x W, uint8 (scaled to [0, 1]) or float; rotated, then normalized with `mean` and `std` (C each)
-    if given. labels: N, indexing `classes`. angles: R, degrees, counter-clockwise. aggregations: how the positions
-    of a map are reduced to one value per channel: "mean", "max" or "sum" before the statistics, or "spatial", which
-    takes the statistics at each position and then averages the two stds over the positions. layers: patterns of the
-    names of the layers to measure ("layer4.*"). channel_axes: for patterns of names, the axis of a layer's channels,
+    if given. labels: N, indexing `classes`. angles: R, degrees, counter-clockwise. transform: another transformation
+    than rotation, a `transformations.Transformation`; `angles` is then its `grid`, R x P. aggregations: how the
+    positions of a map are reduced to one value per channel: "mean", "max" or "sum" before the statistics, or "spatial",
+    which takes the statistics at each position and then averages the two stds over the positions. layers: patterns of
+    the names of the layers to measure ("layer4.*"). channel_axes: for patterns of names, the axis of their channels,
     where `activations.own_channel_axis` errs. batch_size: how many rotated images go through the network at once (a
     multiple of R is made of it); by default as many as are fast and fit in memory, and fewer where they turn out not
     to fit. precision: "float32", "tf32" (on GPUs, in convolutions and matrix products) or "bfloat16" (autocast).
@@ -72,8 +75,8 @@ def measure(
     that do not fit in memory (`memory.of_state` says what they take).
     """
     return sweep(
-        model, images, labels, classes, angles, mean=mean, std=std, aggregations=aggregations, layers=layers,
-        channel_axes=channel_axes, batch_size=batch_size, precision=precision,
+        model, images, labels, classes, angles, transform=transform, mean=mean, std=std, aggregations=aggregations,
+        layers=layers, channel_axes=channel_axes, batch_size=batch_size, precision=precision,
     ).table()  # fmt: skip
 
 
@@ -85,6 +88,7 @@ def sweep(
     classes: Sequence[str],
     angles: Tensor,
     *,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
     part: Iterable[int] | None = None,
     mean: Tensor | None = None,
     std: Tensor | None = None,
@@ -108,11 +112,12 @@ def sweep(
     measured = int(torch.isin(labels, torch.tensor(part)).sum())  # images
 
     def run(batch: Tensor, done: Done) -> None:
-        rotated = present(batch.repeat_interleave(len(angles), 0), angles.repeat(len(batch)), mean, std)
+        parameters = angles.repeat(len(batch), *[1] * (angles.dim() - 1))
+        rotated = present(batch.repeat_interleave(len(angles), 0), parameters, mean, std, transform)
         recorder.run(rotated, lambda layer, output: state.update(layer, output, len(angles), done))
 
     with evaluating(model), devices.computing(device, precision):
-        first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std)
+        first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std, transform)
         outputs = _probe(recorder, first, layers, channel_axes)
         recorder.layers = layers  # the probe has shown all of them
         per_batch = _images_per_batch(outputs, aggregations, len(angles), device, batch_size)

@@ -42,18 +42,15 @@ def study(histories: Sequence[str | Path], variances: Sequence[str | Path]) -> l
     """What the landing page says of a study: a title and its values, each distinct value once."""
     trained, measured = [[results.metadata(file) for file in files] for files in (histories, variances)]
     places = [_partitions(file) for file in variances]
-    images, rotations = {}, {}
+    images, augmentations = {}, {}
     for place, facts in zip(places, trained, strict=True):
         images[place["dataset"]] = (facts["train_images"], facts["test_images"])
-        rotations[place["training"]] = facts["configuration"]["rotation"]
+        augmentations[place["training"]] = facts["configuration"]["augmentation"]
     datasets = [
         f"{DATASETS[name].title if name in DATASETS else name}: {train:,} training and {test:,} test images"
         for name, (train, test) in images.items()
     ]
-    trainings = [
-        f"{name}: each image by an angle within ±{rotation:g}°" if rotation else f"{name}: images as they are"
-        for name, rotation in rotations.items()
-    ]
+    trainings = [f"{name}: {_augmented(limits)}" for name, limits in augmentations.items()]
     return [
         ("Data sets", datasets),
         ("Models", _distinct(MODELS.get(place["model"], place["model"]) for place in places)),
@@ -91,6 +88,12 @@ def jobs(benchmarks: str | Path, rules: Sequence[str]) -> pd.DataFrame:
 def options(values: dict[str, Any]) -> str:
     """A part of the configuration in a line: "width 8, depth 18"."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+
+
+def _augmented(limits: dict[str, float]) -> str:
+    """How training images are changed: "each image by its own rotation (within 180)"."""
+    changes = [f"{name.replace('_', ' ')} (within {limit:g})" for name, limit in limits.items() if limit]
+    return "each image by its own " + " and ".join(changes) if changes else "images as they are"
 
 
 def _partitions(file: str | Path) -> dict[str, str]:
