@@ -115,7 +115,7 @@ def published(value: str, seeds: int = 1) -> pd.DataFrame:
 
 def under_several(values: pd.DataFrame) -> pd.DataFrame:
     """Global values of rotation, and what they might be under a translation, a scale and both of these."""
-    worth = {"rotation": 1.0, "translation": 0.7, "scale": 0.5, "translation_and_scale": 1.2}
+    worth = {"rotation": 1.0, "translation": 0.7, "scale": 0.5, "move_and_scale": 1.2}
     parts = [
         values.assign(transformation=name, global_variance=factor * values["global_variance"])
         for name, factor in worth.items()

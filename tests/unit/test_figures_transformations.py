@@ -18,11 +18,11 @@ def values(**partitions: object) -> pd.DataFrame:
 def test_a_row_for_each_training_and_a_column_for_each_transformation() -> None:
     axes = transformations(values(), "mean").axes[0]
     assert [label.get_text() for label in axes.get_yticklabels()] == ["unrotated", "rotated"]
-    columns = ["rotation", "scale", "translation", "translation_and_scale"]
+    columns = ["rotation", "move_and_scale", "scale", "translation"]
     assert [label.get_text() for label in axes.get_xticklabels()] == columns
-    expected = np.outer([1.2, 0.6], [1, 0.5, 0.7, 1.2])
+    expected = np.outer([1.2, 0.6], [1, 1.2, 0.5, 0.7])
     np.testing.assert_allclose(axes.get_images()[0].get_array(), expected)
-    assert [text.get_text() for text in axes.texts][:4] == ["1.20", "0.60", "0.84", "1.44"]
+    assert [text.get_text() for text in axes.texts][:4] == ["1.20", "1.44", "0.60", "0.84"]
 
 
 def test_a_panel_for_each_data_set_and_model_on_one_scale() -> None:

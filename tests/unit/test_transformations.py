@@ -174,6 +174,11 @@ def test_a_single_sample_is_refused():
         Transformation({"scale": 1}).grid(1)
 
 
+def test_nothing_has_no_grid():
+    with pytest.raises(InputError, match="needs a limit that is not 0"):
+        Transformation({"blur": 0}).grid(3)
+
+
 def test_parameters_must_match_the_images():
     message = r"parameters: \(2, 1\) given for 2 images, 2 per image needed \(translation: share of the width"
     with pytest.raises(InputError, match=message):

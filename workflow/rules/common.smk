@@ -84,6 +84,12 @@ RECIPES = {
     for dataset in config["datasets"]
 }
 
+# How training images are changed, and what networks are measured under besides rotation: the limits that are not 0.
+AUGMENTATIONS, TRANSFORMATIONS = (
+    {name: {family: limit for family, limit in one.items() if limit} for name, one in config[section].items()}
+    for section in ("trainings", "transformations")
+)
+
 # What makes one measurement differ from another: what images are put through, and what is computed of it. How it is cut
 # into jobs does not.
 MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "precision")}
@@ -272,7 +278,7 @@ def images_seen(job):
 
 def combinations(wildcards):
     """About how often a measurement under another transformation than rotation sees each image."""
-    limits = config["transformations"].get(wildcards.get("transformation"), {"samples": 1})
+    limits = TRANSFORMATIONS.get(wildcards.get("transformation"), {"samples": 1})
     return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
 
 

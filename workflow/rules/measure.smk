@@ -99,7 +99,7 @@ rule measure_transformation:
         mem_mb=16000,
         runtime=720,
     params:
-        transformation=lookup(within=config, dpath="transformations/{transformation}"),
+        transformation=lookup(within=TRANSFORMATIONS, dpath="{transformation}"),
         measurement=MEASUREMENT,
     message:
         "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, under {wildcards.transformation}"

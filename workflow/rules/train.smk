@@ -19,7 +19,7 @@ rule train_model:
     params:
         architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
         recipe=lookup(within=RECIPES, dpath="{dataset}/{model}"),
-        augmentation=lookup(within=config, dpath="trainings/{training}"),
+        augmentation=lookup(within=AUGMENTATIONS, dpath="{training}"),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
     script:

@@ -99,8 +99,10 @@ class Transformation:
         of the logarithm), R x P, float64, on the CPU.
 
         A full turn's two ends are the same, and one is left out (`rotation.angles`). A flip has two values: as it is,
-        and mirrored. Raises InputError for samples < 2.
+        and mirrored. Raises InputError for samples < 2, and where nothing is to change.
         """
+        if not self.limits:
+            raise InputError("a transformation to measure under needs a limit that is not 0")
         if samples < 2:
             raise InputError(f"samples: {samples} given, but a standard deviation needs at least 2")
         columns = []

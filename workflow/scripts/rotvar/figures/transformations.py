@@ -62,5 +62,7 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
 
 
 def _cells(network: pd.DataFrame, value: str, trainings: list[str], transformations: list[str]) -> np.ndarray:
+    if "training" not in network.columns:
+        network = network.assign(training="")
     cells = network.pivot(index="training", columns="transformation", values=value)
     return cells.reindex(index=trainings, columns=transformations).to_numpy(np.float64)
