@@ -76,6 +76,7 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
             f"{name} could not be downloaded ({reason}): check the network, or name a folder that holds it "
             "as data: mirror in the configuration"
         ) from error
+    _take_out(name, Path(root))
     return _read(name, Path(root), split)
 
 
@@ -94,9 +95,8 @@ def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
     """Copy the original files that the mirror holds into `root`; one that fails its MD5 is left to the download."""
     if not mirror.is_dir():
         raise InputError(f"data: mirror: {mirror} is not a folder: create it or set the key to null")
-    needed = [(file, md5) for file, md5 in _original_files(name) if not check_integrity(root / file, md5)]
     whole = []
-    for file, md5 in needed:
+    for file, md5 in _missing(name, root):
         if check_integrity(mirror / file, md5):
             whole.append(file)
         elif (mirror / file).exists():
@@ -107,12 +107,11 @@ def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
 
 
 def _download(name: str, root: Path) -> None:
-    """Download the archives of what is not in `root` yet, each checked against its MD5 by torchvision."""
+    """Download the original files that `root` lacks, or the archive that they come in."""
     dataset = TORCHVISION[name]
-    missing = [(file, md5) for file, md5 in _original_files(name) if not check_integrity(root / file, md5)]
+    missing = _missing(name, root)
     if missing and hasattr(dataset, "tgz_md5"):
         download_url(dataset.url, root, dataset.filename, dataset.tgz_md5)
-        _take_out(root / dataset.filename, root, missing)
         return
     for file, md5 in missing:
         for number, mirror in enumerate(dataset.mirrors, 1):
@@ -124,12 +123,18 @@ def _download(name: str, root: Path) -> None:
                     raise
 
 
-def _take_out(archive: Path, root: Path, files: Sequence[tuple[Path, str]]) -> None:
-    """Copy these files out of an archive into `root`, each checked against its MD5. Whatever else the archive holds,
-    and wherever that would unpack to, stays in it."""
+def _take_out(name: str, root: Path) -> None:
+    """Copy the original files that `root` lacks out of the archive that they came in, each checked against its MD5.
+
+    Whatever else the archive holds, and wherever that would unpack to, stays in it.
+    """
+    missing = _missing(name, root)
+    if not missing:
+        return
+    archive = root / TORCHVISION[name].filename
     try:
         with tarfile.open(archive, "r:gz") as tar:
-            for file, md5 in files:
+            for file, md5 in missing:
                 content = tar.extractfile(file.as_posix())
                 if content is None:
                     raise tarfile.TarError(f"{file} is no file")
@@ -161,6 +166,11 @@ def _read(name: str, root: Path, split: str) -> Dataset:
     classes = originals.read(folder / meta["filename"], meta["md5"], originals.cifar_names, meta["key"])
     pixels, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
     return Dataset(pixels, labels, classes)
+
+
+def _missing(name: str, root: Path) -> list[tuple[Path, str]]:
+    """The original files that are not in `root`, or not as they were published."""
+    return [(file, md5) for file, md5 in _original_files(name) if not check_integrity(root / file, md5)]
 
 
 def _original_files(name: str) -> Sequence[tuple[Path, str]]:
