@@ -17,6 +17,19 @@ include: "workflow/rules/tables.smk"
 include: "workflow/rules/report.smk"
 
 
+# A name that the configuration does not have has no rule. (After the rules, because the wildcards that path variables
+# stand for, those of <network>, are unknown until then.)
+wildcard_constraints:
+    dataset="|".join(config["datasets"]),
+    model="|".join(config["models"]),
+    training="|".join(config["trainings"]),
+    seed="|".join(map(str, config["seeds"])),
+    aggregation="|".join(config["figures"]["aggregations"]),
+    image="|".join(map(str, config["figures"]["feature_maps"]["images"])) or "(?!)",
+    shard="|".join(map(str, range(1, config["measurement"]["shards"] + 1))),
+    transformation="|".join(config["transformations"]) or "(?!)",
+
+
 localrules:
     all,
     train,
@@ -37,4 +50,5 @@ rule all:
 
 
 onstart:
+    pass_on_debug(workflow)
     announce(workflow)

@@ -1,9 +1,11 @@
 """The data sets are the published ones: from the network, from a mirror and from the packed file alike."""
 
 import hashlib
+import io
 import os
 import shutil
 import socket
+import tarfile
 import threading
 from collections.abc import Callable, Iterator
 from functools import cache, partial
@@ -177,21 +179,18 @@ def test_what_has_been_downloaded_is_not_asked_for_again(server, tmp_path):
 def test_a_damaged_archive_is_downloaded_again(server, original, tmp_path):
     load("mnist", tmp_path, "test")
     server.requests.clear()
-    (tmp_path / "MNIST" / "raw" / LABELS).unlink()
     (tmp_path / "MNIST" / "raw" / f"{LABELS}.gz").write_bytes(b"cut off")
     assert_equal(load("mnist", tmp_path, "test"), original("mnist", "test"))
     assert set(server.requests) == {f"{LABELS}.gz"}
 
 
-def test_an_interrupted_unpacking_is_not_read(server, original, tmp_path):
-    """torchvision itself would take any file of that name for the unpacked one."""
-    load("mnist", tmp_path, "test")
-    unpacked = tmp_path / "MNIST" / "raw" / IMAGES
-    content = bytearray(unpacked.read_bytes())
-    content[-100_000:] = bytes(100_000)
-    unpacked.write_bytes(content)
-    (tmp_path / "MNIST" / "raw" / LABELS).write_bytes(b"")
-    assert_equal(load("mnist", tmp_path, "test"), original("mnist", "test"))
+def test_what_another_program_unpacked_is_not_read(offline, published_files, original, tmp_path):
+    """torchvision itself would take any file of these names for the data, unchecked."""
+    for folder, file in (("raw", IMAGES), ("raw", LABELS), ("processed", "training.pt"), ("processed", "test.pt")):
+        planted = tmp_path / "MNIST" / folder / file
+        planted.parent.mkdir(parents=True, exist_ok=True)
+        planted.write_bytes(b"not what was published")
+    assert_equal(load("mnist", tmp_path, "test", mirror=published_files), original("mnist", "test"))
 
 
 def test_a_download_that_differs_from_the_published_file_is_refused(published_files, tmp_path, monkeypatch):
@@ -214,14 +213,72 @@ def test_an_unreachable_server_is_one_sentence(name, offline, tmp_path):
 
 @pytest.mark.parametrize("broken", [TimeoutError(), ConnectionResetError("reset\nby peer"), HTTPException()])
 def test_a_broken_connection_is_one_sentence(broken, monkeypatch, tmp_path):
-    class Broken(torchvision.datasets.MNIST):
-        def download(self) -> None:
-            raise broken
+    def download_url(*args: object) -> None:
+        raise broken
 
-    monkeypatch.setitem(datasets.TORCHVISION, "mnist", Broken)
+    monkeypatch.setattr(datasets, "download_url", download_url)
     with pytest.raises(InputError, match=r"^mnist could not be downloaded \(.+\): check the network") as error:
         load("mnist", tmp_path, "train")
     assert "\n" not in str(error.value)
+
+
+# archives
+
+
+def archive_of(file: Path, *members: tuple[tarfile.TarInfo, bytes]) -> str:
+    """Write a tar archive of these members; its MD5."""
+    with tarfile.open(file, "w:gz") as tar:
+        for member, content in members:
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return hashlib.md5(file.read_bytes()).hexdigest()
+
+
+def member(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname = kind, link
+    return info
+
+
+@pytest.mark.parametrize(
+    ("batch", "sentence"),
+    [
+        (member("cifar-10-batches-py/data_batch_1"), "differs from the published file"),
+        (member("cifar-10-batches-py/data_batch_1", tarfile.SYMTYPE, "/etc/passwd"), "does not hold the published"),
+        (member("cifar-10-batches-py/data_batch_1", tarfile.SYMTYPE, "../../outside"), "differs from the published"),
+        (member("cifar-10-batches-py/data_batch_1", tarfile.LNKTYPE, "/etc/passwd"), "does not hold the published"),
+        (member("cifar-10-batches-py/data_batch_1", tarfile.DIRTYPE), "does not hold the published files"),
+        (member("cifar-10-batches-py/data_batch_1", tarfile.FIFOTYPE), "does not hold the published files"),
+        (member("cifar-10-batches-py/another"), "does not hold the published files"),
+    ],
+    ids=lambda value: value.type.decode() + value.linkname if isinstance(value, tarfile.TarInfo) else "",
+)
+def test_an_archive_writes_nothing_outside_its_folder(batch, sentence, tmp_path, monkeypatch):
+    """Not even one that passes for the published one: its MD5 is checked, and then of each file that is taken out."""
+    served, root = tmp_path / "served", tmp_path / "folder" / "downloads"
+    served.mkdir()
+    evil = b"from the archive"
+    intruders = [
+        member("../outside"), member("../../outside"), member(str(tmp_path / "absolute")),
+        member("cifar-10-batches-py/link", tarfile.SYMTYPE, str(tmp_path)), member("cifar-10-batches-py/link/through"),
+    ]  # fmt: skip
+    md5 = archive_of(
+        served / "cifar-10-python.tar.gz",
+        *((each, evil if each.isreg() else b"") for each in intruders),
+        (batch, evil if batch.isreg() else b""),
+    )
+    server = Server(served)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "url", f"{server.url}/cifar-10-python.tar.gz")
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with pytest.raises(InputError, match=r"^cifar10 could not be downloaded \(.*corrupted"):
+        load("cifar10", root, "train")
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", md5)
+    with pytest.raises(InputError, match=sentence):
+        load("cifar10", root, "train")
+    server.http.shutdown()
+    server.http.server_close()
+    written = {file for file in tmp_path.rglob("*") if file.is_file()}
+    assert written == {served / "cifar-10-python.tar.gz", root / "cifar-10-python.tar.gz"}
 
 
 # mirrors

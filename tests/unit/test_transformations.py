@@ -160,7 +160,7 @@ def test_an_image_is_changed_alike_in_every_batch(name):
     [
         ({"rotate": 90}, "unknown transformation 'rotate': choose among rotation, translation"),
         ({"rotation": 181}, "rotation: 181 given, but it goes from 0 to 180"),
-        ({"scale": -0.1}, "scale: -0.1 given, but it goes from 0 to inf"),
+        ({"scale": -0.1}, "scale: -0.1 given, but it goes from 0 to 100"),
         ({"shear": math.nan}, "shear: nan given"),
     ],
 )

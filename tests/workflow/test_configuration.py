@@ -1,6 +1,9 @@
 """A bad configuration is one clear sentence, before anything runs."""
 
+import dataclasses
 import re
+from collections.abc import Iterator
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +11,7 @@ import pytest
 import yaml
 from copies import ROOT, copy_workflow, edit, run_snakemake
 
-from rotvar import configuration
+from rotvar import configuration, folders
 from rotvar.catalogue import DATASETS, MODELS
 
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
@@ -17,6 +20,17 @@ SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").r
 def study(**changes: Any) -> dict[str, Any]:
     """The configuration of the repository with some of its top-level keys replaced."""
     return yaml.safe_load((ROOT / "config.yaml").read_text()) | changes
+
+
+def changed(key: str, value: Any) -> dict[str, Any]:
+    """The configuration of the repository with one key, at any depth, set to a value: "training.default.epochs"."""
+    config = study()
+    *above, last = key.split(".")
+    place = config
+    for name in above:
+        place = place.setdefault(name, {})
+    place[last] = value
+    return config
 
 
 def test_the_studies_of_the_repository_are_good() -> None:
@@ -96,11 +110,15 @@ def test_the_studies_of_the_repository_are_good() -> None:
         ({"seeds": [0, 1, 0]}, "seeds lists 0 twice: each entry may stand there once."),
         ({"seeds": [True]}, "seeds[0] is true: it must be a whole number."),
         ({"data": {"train_images": 3}}, "data.train_images is 3: it must be at least 10."),
-        ({"data": {"mirror": 3}}, "data.mirror is 3: it must be text or null."),
+        (
+            {"data": {"mirror": 3}},
+            "data.mirror is 3: it must be text or null (YAML reads this spelling as a number: put it in quotes).",
+        ),
         ({"trainings": {"rotated": {"rotation": 360}}}, "trainings.rotated.rotation is 360: it must be at most 180."),
         (
             {"trainings": {"Rotated!": {}}},
-            "trainings has the key 'Rotated!': use lower-case letters, digits and _, beginning with a letter.",
+            "trainings has the key 'Rotated!': use lower-case letters, digits and _, beginning with a letter, 50 of "
+            "them at most.",
         ),
         (
             {"figures": {"aggregations": ["mean", "max"]}, "measurement": {"aggregations": ["mean"]}},
@@ -139,15 +157,331 @@ def test_a_problem_is_a_sentence(changes: dict[str, Any], sentence: str) -> None
     assert configuration.problems(study(**changes), SCHEMA) == [sentence]
 
 
+NAN, INFINITE = float("nan"), float("inf")
+LIST, MAPPING, WHOLE, NUMBER, TEXT = (
+    "it must be a list",
+    "it must be a mapping of keys to values",
+    "it must be a whole number",
+    "it must be a number",
+    "it must be text",
+)
+NAME = "use lower-case letters, digits and _, beginning with a letter, 50 of them at most"
+PRECISION = "choose from auto, bfloat16, float32"
+RESULTS = "it may not be empty or contain < > { } or line breaks, tabs and the like"
+AGGREGATIONS = "choose from mean, max, sum, spatial"
+DATASET = "choose from digits, mnist, fashion_mnist, cifar10"
+MODEL = "choose from simple_conv, all_convolutional, vgg16, vgg_like, resnet"
+
+# Each key with a value of the wrong type, one out of range, and those that YAML makes of what somebody may write:
+# key, value as YAML gives it, value as the sentence shows it, what is allowed
+VALUES = [
+    ("results", "", "''", RESULTS),
+    ("results", "a<b>", "'a<b>'", RESULTS),
+    ("results", "{dataset}", "'{dataset}'", RESULTS),
+    ("results", "two\nlines", "'two\\nlines'", RESULTS),
+    ("results", "results\n", "'results\\n'", RESULTS),
+    ("results", "a\0b", "'a\\x00b'", RESULTS),
+    ("results", None, "null", TEXT),
+    ("results", ["results"], '["results"]', TEXT),
+    ("results", 2024, "2024", f"{TEXT} (YAML reads this spelling as a number: put it in quotes)"),
+    ("results", date(2024, 5, 17), '"2024-05-17"', f"{TEXT} (YAML reads this spelling as a date: put it in quotes)"),
+    ("results", True, "true", f"{TEXT} (YAML reads this spelling as true or false: put it in quotes)"),
+    ("datasets", {"mnist": None}, '{"mnist": null}', LIST),
+    ("datasets", [None], "null", DATASET),
+    ("datasets", [["mnist"]], '["mnist"]', DATASET),
+    ("datasets", ["MNIST"], "'MNIST' (did you mean 'mnist'?)", DATASET),
+    ("datasets", ["CIFAR-10"], "'CIFAR-10' (did you mean 'cifar10'?)", DATASET),
+    ("datasets", ["../../etc/passwd"], "'../../etc/passwd'", DATASET),
+    ("datasets", ["$(touch x)"], "'$(touch x)'", DATASET),
+    ("datasets", [".*"], "'.*'", DATASET),
+    ("models", "resnet", "'resnet'", LIST),
+    ("models", [], "[]", "name at least one"),
+    ("models", [18], "18", MODEL),
+    ("models", ["ResNet50"], "'ResNet50' (did you mean 'resnet'?)", MODEL),
+    ("models", ["../../etc/passwd"], "'../../etc/passwd'", MODEL),
+    ("models", ["$(touch x)"], "'$(touch x)'", MODEL),
+    ("trainings", ["rotated"], '["rotated"]', MAPPING),
+    ("trainings", {}, "{}", "name at least one"),
+    ("trainings", None, "null", MAPPING),
+    ("trainings.rotated", 180, "180", MAPPING),
+    ("trainings.rotated", None, "null", MAPPING),
+    ("trainings.rotated.rotation", "180°", "'180°'", NUMBER),
+    ("trainings.rotated.rotation", -10, "-10", "it must be at least 0"),
+    ("trainings.rotated.rotation", 180.5, "180.5", "it must be at most 180"),
+    ("trainings.rotated.rotation", NAN, "NaN", NUMBER),
+    ("trainings.rotated.rotation", True, "true", NUMBER),
+    ("seeds", 0, "0", LIST),
+    ("seeds", [], "[]", "name at least one"),
+    ("seeds", [-1], "-1", "it must be at least 0"),
+    ("seeds", [2**32], "4294967296", "it must be at most 4294967295"),
+    ("seeds", [1.5], "1.5", WHOLE),
+    ("seeds", ["0"], "'0'", f"{WHOLE} (YAML reads this spelling as text: write 0)"),
+    ("seeds", [None], "null", WHOLE),
+    ("data", "/data", "'/data'", MAPPING),
+    ("data.mirror", ["/data"], '["/data"]', "it must be text or null"),
+    ("data.mirror", "", "''", "it may not be empty or contain line breaks, tabs and the like"),
+    ("data.train_images", 9, "9", "it must be at least 10"),
+    ("data.train_images", 10**30, str(10**30), "it must be at most 1000000"),
+    ("data.train_images", "all", "'all'", "it must be a whole number or null"),
+    ("data.train_images", 1e3, "1000.0", "it must be a whole number or null"),
+    ("data.test_images", 19, "19", "it must be at least 20"),
+    ("data.test_images", 2**63, str(2**63), "it must be at most 1000000"),
+    ("data.test_images", False, "false", "it must be a whole number or null"),
+    ("architectures", [], "[]", MAPPING),
+    ("architectures.simple_conv", None, "null", MAPPING),
+    ("architectures.simple_conv.default", 32, "32", MAPPING),
+    ("architectures.simple_conv.default.width", 0, "0", "it must be at least 1"),
+    ("architectures.simple_conv.default.width", 10**6, "1000000", "it must be at most 65536"),
+    ("architectures.simple_conv.default.width", True, "true", WHOLE),
+    ("architectures.simple_conv.cifar10.hidden", "64", "'64'", f"{WHOLE} (YAML reads this spelling as text: write 64)"),
+    ("architectures.all_convolutional.default.width", 16.5, "16.5", WHOLE),
+    ("architectures.vgg16.default.hidden", -1, "-1", "it must be at least 1"),
+    ("architectures.vgg_like.mnist.width", None, "null", WHOLE),
+    ("architectures.resnet.default.depth", 18.0, "18.0", WHOLE),
+    ("architectures.resnet.default.depth", "18", "'18'", f"{WHOLE} (YAML reads this spelling as text: write 18)"),
+    ("architectures.resnet.default.width", [64], "[64]", WHOLE),
+    ("training", None, "null", MAPPING),
+    ("training.default", "fast", "'fast'", MAPPING),
+    ("training.default.epochs", 0, "0", "it must be at least 1"),
+    ("training.default.epochs", -3, "-3", "it must be at least 1"),
+    ("training.default.epochs", NAN, "NaN", WHOLE),
+    ("training.default.epochs", INFINITE, "Infinity", WHOLE),
+    ("training.default.epochs", 10**100, f"{str(10**100)[:60]}… (101 letters)", "it must be at most 1000000"),
+    ("training.default.epochs", True, "true", WHOLE),
+    ("training.default.epochs", 2.5, "2.5", WHOLE),
+    ("training.default.batch_size", 1, "1", "it must be at least 2"),
+    ("training.default.batch_size", "128x", "'128x'", WHOLE),
+    ("training.default.batch_size", 10**9, str(10**9), "it must be at most 1000000"),
+    ("training.default.learning_rate", -0.1, "-0.1", "it must be more than 0"),
+    ("training.default.learning_rate", NAN, "NaN", NUMBER),
+    ("training.default.learning_rate", INFINITE, "Infinity", NUMBER),
+    ("training.default.learning_rate", 1000, "1000", "it must be at most 10"),
+    ("training.default.learning_rate", None, "null", NUMBER),
+    ("training.default.warmup", -0.1, "-0.1", "it must be at least 0"),
+    ("training.default.warmup", 20, "20", "it must be less than 1"),
+    ("training.default.warmup", "20%", "'20%'", NUMBER),
+    ("training.default.weight_decay", -1, "-1", "it must be at least 0"),
+    ("training.default.weight_decay", 50, "50", "it must be at most 10"),
+    ("training.default.weight_decay", "5e-2", "'5e-2'", f"{NUMBER} (YAML reads this spelling as text: write 0.05)"),
+    ("training.default.flips_and_crops", 1, "1", "it must be true or false"),
+    ("training.default.deterministic", None, "null", "it must be true or false"),
+    ("training.default.precision", 16, "16", PRECISION),
+    ("training.default.precision", "float16", "'float16' (did you mean 'bfloat16'?)", PRECISION),
+    ("training.cifar10.epochs", "30", "'30'", f"{WHOLE} (YAML reads this spelling as text: write 30)"),
+    ("training.mnist/resnet.warmup", 1, "1", "it must be less than 1"),
+    ("measurement", [16], "[16]", MAPPING),
+    ("measurement.angles", 1, "1", "it must be at least 2"),
+    ("measurement.angles", 10**7, "10000000", "it must be at most 3600"),
+    ("measurement.angles", [0, 90], "[0, 90]", WHOLE),
+    ("measurement.angles", "16", "'16'", f"{WHOLE} (YAML reads this spelling as text: write 16)"),
+    ("measurement.aggregations", "mean", "'mean'", LIST),
+    ("measurement.aggregations", [], "[]", "name at least one"),
+    ("measurement.aggregations", ["min"], "'min'", AGGREGATIONS),
+    ("measurement.precision", None, "null", "choose from float32, tf32, bfloat16"),
+    ("measurement.precision", "auto", "'auto'", "choose from float32, tf32, bfloat16"),
+    ("measurement.shards", -1, "-1", "it must be at least 1"),
+    ("measurement.shards", 2.0, "2.0", WHOLE),
+    ("figures", "all", "'all'", MAPPING),
+    ("figures.aggregations", [], "[]", "name at least one"),
+    ("figures.aggregations", ["spacial"], "'spacial' (did you mean 'spatial'?)", AGGREGATIONS),
+    ("figures.feature_maps", [0], "[0]", MAPPING),
+    ("figures.feature_maps.images", 0, "0", LIST),
+    ("figures.feature_maps.images", [-1], "-1", "it must be at least 0"),
+    ("figures.feature_maps.images", [0.5], "0.5", WHOLE),
+    ("figures.feature_maps.images", [True], "true", WHOLE),
+    ("figures.feature_maps.layers", ["conv1"], '["conv1"]', MAPPING),
+    ("figures.feature_maps.layers.resnet", "conv1", "'conv1'", LIST),
+    ("figures.feature_maps.layers.resnet", [None], "null", TEXT),
+    ("figures.feature_maps.layers.resnet", [""], "''", "it may not be empty"),
+    ("figures.convergence", 320, "320", MAPPING),
+    ("figures.convergence.images", 10, "10", "it must be at least 20"),
+    ("figures.convergence.images", 10**12, str(10**12), "it must be at most 1000000"),
+    ("figures.convergence.images", None, "null", WHOLE),
+    ("figures.convergence.aggregation", ["mean"], '["mean"]', "choose from mean, max"),
+    ("conda", "cpu", "'cpu'", MAPPING),
+    ("conda.torch", "gpu", "'gpu'", "choose from cpu, cuda"),
+    ("conda.torch", None, "null", "choose from cpu, cuda"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "value", "shown", "allowed"), VALUES)
+def test_a_value_that_cannot_be_is_a_sentence(key: str, value: Any, shown: str, allowed: str) -> None:
+    """It has the key, what was found, and what is allowed; a list's key, where an entry is wrong, has its place."""
+    found = configuration.problems(changed(key, value), SCHEMA)
+    assert found in ([f"{key} is {shown}: {allowed}."], [f"{key}[0] is {shown}: {allowed}."])
+
+
+def keys(part: dict[str, Any] = SCHEMA, above: str = "") -> Iterator[str]:
+    """Every key that the schema names, dotted."""
+    shared = SCHEMA["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
+    for key, value in (shared.get("properties", {}) | part.get("properties", {})).items():
+        yield f"{above}{key}"
+        yield from keys(value, f"{above}{key}.")
+
+
+def test_every_key_is_in_the_table() -> None:
+    """Models and data sets share theirs."""
+
+    def plain(key: str) -> str:
+        return re.sub(rf"\b({'|'.join([*MODELS, *DATASETS])})\b", "default", key)
+
+    assert {plain(key) for key in keys()} <= {plain(key) for key, *_ in VALUES}
+    assert len(VALUES) >= 60
+
+
+@pytest.mark.parametrize("key", [*keys()])
+def test_a_misspelt_key_suggests_the_right_one(key: str) -> None:
+    above, _, last = key.rpartition(".")
+    for misspelt in (last[1:] + last[0], last[:-1], last.upper(), f"{last}s", last.replace("_", "-") + "_"):
+        whole = f"{above}.{misspelt}".removeprefix(".")
+        if whole in keys():  # training and trainings
+            continue
+        (found,) = configuration.problems(changed(whole, {}), SCHEMA)
+        hint = f" (did you mean '{last}'?)" if len(last) > 4 else ""  # of shorter words a letter is too much
+        assert found.startswith(f"{above or 'the configuration'} has no key '{misspelt}'{hint}")
+
+
+@pytest.mark.parametrize("key", ["datasets", "models", "trainings"])
+def test_a_key_that_must_be_there(key: str) -> None:
+    config = study()
+    del config[key]
+    assert configuration.problems(config, SCHEMA) == [f"the configuration lacks the key '{key}'."]
+
+
+@pytest.mark.parametrize(
+    ("key", "place"),
+    [("epochs", "training.default.epochs"), ("angles", "measurement.angles"), ("mirror", "data.mirror"),
+     ("width", "architectures.simple_conv.default.width"), ("depth", "architectures.resnet.default.depth")],
+)  # fmt: skip
+def test_a_key_in_the_wrong_place_is_told_where_it_belongs(key: str, place: str) -> None:
+    """As in snakemake --config epochs=3"""
+    (found,) = configuration.problems(study(**{key: 3}), SCHEMA)
+    assert found.startswith(f"the configuration has no key '{key}' (did you mean {place}?): its keys are results, ")
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(1, "1"), (True, "true"), (None, "null"), ("../x", "'../x'"), ("$(touch x)", "'$(touch x)'"), ("", "''"),
+     ("rotated\n", "'rotated\\n'"), ("a|b", "'a|b'"), ("a" * 51, f"'{'a' * 51}'"), (date(2024, 5, 17), '"2024-05-17"')],
+)  # fmt: skip
+def test_a_training_is_named_by_a_plain_word(name: Any, shown: str) -> None:
+    """YAML reads on, yes and no as true and false, and 1 as a number."""
+    assert configuration.problems(study(trainings={name: {}}), SCHEMA) == [f"trainings has the key {shown}: {NAME}."]
+
+
+@pytest.mark.parametrize(
+    ("key", "twice"), [("datasets", "mnist"), ("models", "resnet"), ("seeds", 3), ("measurement.aggregations", "max")]
+)
+def test_nothing_is_listed_twice(key: str, twice: Any) -> None:
+    shown = f"'{twice}'" if isinstance(twice, str) else twice
+    assert configuration.problems(changed(key, [twice, twice]), SCHEMA) == [
+        f"{key} lists {shown} twice: each entry may stand there once."
+    ]
+
+
+def test_a_key_that_stands_twice_is_no_key_to_overlook() -> None:
+    """YAML would take the last one in silence."""
+    text = "training:\n  mnist: {epochs: 3}\n  cifar10: {epochs: 5}\n  mnist: {batch_size: 9}\nseeds: [{a: 1, a: 2}]\n"
+    assert configuration.repeated(text) == [
+        "mnist stands twice in the same mapping, in lines 2 and 4: keep one.",
+        "a stands twice in the same mapping, in lines 5 and 5: keep one.",
+    ]
+    assert configuration.repeated((ROOT / "config.yaml").read_text()) == []
+    assert configuration.repeated('{"a":\t[1]}') == []
+
+
+def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = dataclasses.replace(DATASETS["digits"], classes=("0", "1", "2"))
+    monkeypatch.setitem(DATASETS, "digits", few)
+    assert configuration.problems(study(datasets=["mnist", "digits"]), SCHEMA) == [
+        "datasets have different numbers of classes (mnist has 10, digits has 3): study them one by one."
+    ]
+    assert configuration.problems(study(datasets=["digits"], measurement={"shards": 4}), SCHEMA) == [
+        "measurement.shards is 4, but there are 3 classes: it must be at most 3."
+    ]
+
+
+@pytest.mark.parametrize("config", [None, 3, "text", [], [{"datasets": ["mnist"]}]])
+def test_a_configuration_is_a_mapping(config: Any) -> None:
+    (found,) = configuration.problems(config, SCHEMA)
+    assert found.startswith("the configuration is ") and found.endswith(f": {MAPPING}.")
+
+
+def test_a_configuration_that_contains_itself() -> None:
+    config = study()
+    config["data"]["mirror"] = {"a": config}
+    assert configuration.problems(config, SCHEMA) != []
+    loop: dict[str, Any] = yaml.safe_load("&a {datasets: *a}")
+    assert len(configuration.problems(study(seeds=loop), SCHEMA)) == 1
+
+
+# folders
+
+
+@pytest.fixture
+def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder of the program, which is the working directory, with a file and links in it."""
+    folder = tmp_path / "above" / "rotvar"
+    (folder / "workflow" / "rules").mkdir(parents=True)
+    (folder / "README.md").write_text("")
+    (folder / "to_workflow").symlink_to("workflow")
+    (folder / "circle").symlink_to("circle")
+    (tmp_path / "mirror").mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.mark.parametrize(
+    "results",
+    ["results", "results/demo", "../results", "../../study", "a b/ü'\"$(touch x)", "res*[1]?"],
+)
+def test_a_folder_for_results(results: str, program: Path) -> None:
+    assert list(folders.problems(results, None, program)) == []
+    assert list(folders.problems(str((program / results).resolve()), str(program.parents[1] / "mirror"), program)) == []
+
+
+@pytest.mark.parametrize(
+    ("results", "sentence"),
+    [
+        (".", "results is '.', which holds the program itself: name a folder of its own, such as results."),
+        ("..", "results is '..', which holds the program itself"),
+        ("../..", "results is '../..', which holds the program itself"),
+        ("/", "results is '/', which holds the program itself"),
+        ("workflow", "results is 'workflow', but workflow is a part of the program: name a folder of its own"),
+        ("workflow/rules/new", "results is 'workflow/rules/new', but workflow is a part of the program"),
+        ("to_workflow/x", "results is 'to_workflow/x', but workflow is a part of the program"),
+        ("../rotvar/tests", "results is '../rotvar/tests', but tests is a part of the program"),
+        (".git", "results is '.git', but .git is a part of the program"),
+        (".snakemake/x", "results is '.snakemake/x', but .snakemake is a part of the program"),
+        ("config.yaml", "results is 'config.yaml', but config.yaml is a part of the program"),
+        ("README.md", "README.md is a file: name a folder of its own"),
+        ("README.md/results", "README.md is a file: name a folder of its own"),
+        ("results/", "results is 'results/': write it as results."),
+        ("./results", "results is './results': write it as results."),
+        ("a//b/../c", "results is 'a//b/../c': write it as a/c."),
+        ("~/results", "results is '~/results', but ~ means nothing in a configuration: write the whole path."),
+        ("circle/x", "where files cannot be (Symlink loop"),
+        ("x" * 300, "where files cannot be (File name too long): name another place."),
+        ("../../mirror/x", "results is '../../mirror/x', which lies in data.mirror"),
+    ],
+)
+def test_a_folder_that_is_none_for_results(results: str, sentence: str, program: Path) -> None:
+    (found,) = folders.problems(results, str(program.parents[1] / "mirror"), program)
+    assert sentence in found and "\n" not in found
+
+
+@pytest.mark.parametrize(
+    ("mirror", "found"), [("nowhere", "does not exist"), ("README.md", "is a file"), ("~", "does not exist")]
+)
+def test_a_mirror_that_is_none(mirror: str, found: str, program: Path) -> None:
+    assert list(folders.problems("results", mirror, program)) == [
+        f"data.mirror is '{mirror}', which {found}: name a folder laid out as torchvision lays it out, or null."
+    ]
+
+
 def test_each_problem_has_its_sentence() -> None:
     changes: dict[str, Any] = {"seeds": [-1], "measurement": {"angles": 0}}
     assert len(configuration.problems(study(**changes), SCHEMA)) == 2
-
-
-def test_a_missing_key() -> None:
-    config = study()
-    del config["models"]
-    assert configuration.problems(config, SCHEMA) == ["the configuration lacks the key 'models'."]
 
 
 @pytest.mark.parametrize(

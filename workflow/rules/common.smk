@@ -17,7 +17,7 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration
+from rotvar import configuration, folders
 from rotvar.catalogue import DATASETS, MODELS
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
@@ -26,9 +26,21 @@ os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**34))
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
-if found := configuration.problems(config, yaml.safe_load(SCHEMA.read_text())):
-    sys.exit("\n".join(f"Error in the configuration: {problem}" for problem in found))
+
+
+def stop_at(problems):
+    """End with these sentences about the configuration, if there are any."""
+    if problems:
+        sys.exit("\n".join(f"Error in the configuration: {problem}" for problem in problems))
+
+
+if workflow.is_main_process:
+    for file in workflow.configfiles:
+        stop_at([f"{file}: {problem}" for problem in configuration.repeated(Path(file).read_text(encoding="utf-8"))])
+stop_at(configuration.problems(config, yaml.safe_load(SCHEMA.read_text())))
 validate(config, str(SCHEMA))  # sets the defaults
+if workflow.is_main_process:  # the folders of a compute node may be others
+    stop_at([*folders.problems(config["results"], config["data"]["mirror"], Path(workflow.basedir))])
 
 
 pathvars:
@@ -38,17 +50,6 @@ pathvars:
     logs="<results>/logs",
     benchmarks="<results>/benchmarks",
     network="dataset={dataset}/model={model}/training={training}/seed={seed}",
-
-
-wildcard_constraints:
-    dataset="|".join(config["datasets"]),
-    model="|".join(config["models"]),
-    training="|".join(config["trainings"]),
-    seed="|".join(map(str, config["seeds"])),
-    aggregation="|".join(config["figures"]["aggregations"]),
-    shard="[0-9]+",
-    image="[0-9]+",
-    transformation="|".join(config["transformations"]),
 
 
 # Every network of the study, for collect().
@@ -155,6 +156,26 @@ def imports(file):
     return [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
 
 
+def stop_at_unknown_layers():
+    """End with a sentence where a pattern of layers to draw fits none of a network, if PyTorch is here to say so."""
+    patterns = config["figures"]["feature_maps"]["layers"]
+    for dataset, model in product(config["datasets"], config["models"]):
+        if model not in patterns:
+            continue
+        try:
+            from rotvar import feature_maps
+        except ModuleNotFoundError:  # under --use-conda it need not be: the job that records the maps says so
+            return
+        info = DATASETS[dataset]
+        shape = (info.channels, info.image_size, CLASSES)
+        found = feature_maps.unknown_layers(model, *shape, patterns[model], **ARCHITECTURES[dataset][model])
+        stop_at([f"figures.feature_maps.layers.{model}: {problem}." for problem in found])
+
+
+if workflow.is_main_process:
+    stop_at_unknown_layers()
+
+
 def figure(name, caption, category, **labels):
     """Declare a figure of each data set and model, and give its path.
 
@@ -217,6 +238,12 @@ def described_rules(wildcards):
             }
         )
     return described
+
+
+def pass_on_debug(workflow):
+    """Under --debug, jobs that end with a sentence leave its traceback in their logs as well."""
+    if workflow.execution_settings.debug:
+        os.environ.update(ROTVAR_DEBUG="1")
 
 
 def announce(workflow):

@@ -2,10 +2,13 @@
 
 import difflib
 import json
+import math
 from collections.abc import Iterator
+from datetime import date
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
+import yaml
 from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
 
 from rotvar.catalogue import DATASETS
@@ -21,20 +24,95 @@ TYPES = {
 }
 
 
-def problems(config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+MOST_COMBINATIONS = 3600  # of the values of a transformation's parameters, as many as a rotation has angles
+
+
+def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
-    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured, and for
-    test images that there are.
+    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
+    is measured and for test images that there are, transformations change something, and the data sets have as many classes as each other, and no fewer
+    than there are shards.
     """
-    # JSON Schema takes 10.0 for an integer, Python's range() does not.
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
+    # JSON Schema takes 10.0 for an integer, Python's range() does not; and NaN lies within all limits
+    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
+        {
+            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
+            "number": lambda _, value: (
+                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+            ),
+        }
     )
     validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
-    errors = sorted(validator.iter_errors(config), key=lambda error: [str(part) for part in error.absolute_path])
-    found = [sentence for error in errors for sentence in _sentences(error)]
-    return list(dict.fromkeys(found)) or [*_unmeasured(config, schema), *_missing_images(config)]
+    try:
+        listed = list(validator.iter_errors(config))
+    except RecursionError:  # YAML can say that
+        return ["the configuration contains itself: write out what an alias (*name) stands for."]
+    errors: dict[str, ValidationError] = {}
+    for error in sorted(listed, key=lambda error: (_dotted(error), error.validator != "type")):
+        key = _dotted(error)
+        if "propertyNames" in error.absolute_schema_path:
+            key += f"/{error.instance!r}"
+        elif error.validator in ("additionalProperties", "required"):
+            key += f"/{error.validator}"
+        errors.setdefault(key, error)  # of several about one value, that about its type
+    found = [sentence for error in errors.values() for sentence in _sentences(error, schema)]
+    return list(dict.fromkeys(found)) or [
+        *_classes(config),
+        *_transformations(config),
+        *_unmeasured(config, schema),
+        *_missing_images(config),
+    ]
+
+
+def repeated(text: str) -> list[str]:
+    """A sentence for each key that stands twice in the same mapping of a YAML text, where YAML takes the last one."""
+    try:
+        found = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader)))
+    except yaml.YAMLError:  # JSON with tabs
+        return []
+    return [
+        f"{key.value} stands twice in the same mapping, in lines {first + 1} and {key.start_mark.line + 1}: keep one."
+        for key, first in found
+    ]
+
+
+def _repeated(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
+    """The keys that stand twice below a node, each with the line of the first one."""
+    if isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in lines:
+                yield key, lines[key.value]
+            elif isinstance(key, yaml.ScalarNode):
+                lines[key.value] = key.start_mark.line
+            yield from _repeated(value)
+    elif isinstance(node, yaml.SequenceNode):
+        for value in node.value:
+            yield from _repeated(value)
+
+
+def _classes(config: dict[str, Any]) -> Iterator[str]:
+    counts = {name: len(DATASETS[name].classes) for name in config["datasets"]}
+    if len(set(counts.values())) > 1:
+        listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
+        yield f"datasets have different numbers of classes ({listed}): study them one by one."
+    shards, fewest = config.get("measurement", {}).get("shards", 1), min(counts.values())
+    if shards > fewest:
+        yield f"measurement.shards is {shards}, but there are {fewest} classes: it must be at most {fewest}."
+
+
+def _transformations(config: dict[str, Any]) -> Iterator[str]:
+    for name, transformation in config.get("transformations", {}).items():
+        changes = [family for family, limit in transformation.items() if family != "samples" and limit]
+        if not changes:
+            yield f"transformations.{name} changes nothing: give one of its limits a value above 0."
+        parameters = len(changes) + ("translation" in changes)  # which has two
+        if (combinations := transformation["samples"] ** parameters) > MOST_COMBINATIONS:
+            yield (
+                f"transformations.{name} has {parameters} parameters of {transformation['samples']} values each, "
+                f"{combinations:,} combinations: {MOST_COMBINATIONS:,} are allowed, lower samples."
+            )
 
 
 def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -63,27 +141,32 @@ def _missing_images(config: dict[str, Any]) -> Iterator[str]:
                 )
 
 
-def _sentences(error: ValidationError) -> Iterator[str]:
+def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:
     """One sentence for an error, or several where jsonschema reports several faults as one."""
     where, value, allowed = _dotted(error), error.instance, error.validator_value
     if "propertyNames" in error.absolute_schema_path:
         if error.validator == "enum":
             yield _unknown_key(where, value, allowed, error.schema.get("description"))
         else:
-            yield f"{where} has the key {_show(value)}: use lower-case letters, digits and _, beginning with a letter."
+            yield (
+                f"{where} has the key {_show(value)}: use lower-case letters, digits and _, beginning with a letter, "
+                "50 of them at most."
+            )
     elif error.validator == "additionalProperties":
         keys = list(error.schema["properties"])
-        for key in value.keys() - set(keys):
-            yield _unknown_key(where, key, keys)
+        for key in [key for key in value if key not in keys]:
+            hint = _elsewhere(key, schema) if not error.absolute_path else ""
+            yield _unknown_key(where, key, keys, hint=hint)
     elif error.validator == "required":
         for key in allowed:
             if key not in value:
                 yield f"{where} lacks the key '{key}'."
     elif error.validator == "uniqueItems":
-        twice = next(item for position, item in enumerate(value) if item in value[:position])
+        twice = next((item for position, item in enumerate(value) if item in value[:position]), value[-1])
         yield f"{where} lists {_show(twice)} twice: each entry may stand there once."
     else:
-        yield f"{where} is {_show(value)}{_hint(value, allowed)}: {_rule(error)}."
+        hint = _hint(value, allowed) if error.validator == "enum" else ""
+        yield f"{where} is {_show(value)}{hint}: {_rule(error)}."
 
 
 def _rule(error: ValidationError) -> str:
@@ -93,14 +176,8 @@ def _rule(error: ValidationError) -> str:
         case "enum":
             return f"choose from {_list(limit)}"
         case "type":
-            wanted = " or ".join(TYPES[name] for name in ([limit] if isinstance(limit, str) else limit))
-            if (
-                isinstance(error.instance, str)
-                and ("integer" in limit or "number" in limit)
-                and _number(error.instance)
-            ):
-                wanted += f" (YAML reads this spelling as text: write {_number(error.instance)})"
-            return f"it must be {wanted}"
+            allowed = [limit] if isinstance(limit, str) else limit
+            return f"it must be {' or '.join(TYPES[name] for name in allowed)}{_misread(error.instance, allowed)}"
         case "minimum":
             return f"it must be at least {limit}"
         case "maximum":
@@ -111,29 +188,67 @@ def _rule(error: ValidationError) -> str:
             return f"it must be less than {limit}"
         case "minItems" | "minProperties":
             return "name at least one"
+        case "minLength":
+            return "it may not be empty"
         case "pattern":
-            return "it may not be empty or contain < > { }"
+            signs = "< > { } or " if "<" in limit else ""
+            return f"it may not be empty or contain {signs}line breaks, tabs and the like"
     return error.message
 
 
-def _unknown_key(where: str, key: Any, keys: list[str], description: str | None = None) -> str:
-    return f"{where} has no key {_show(key)}{_hint(key, keys)}: its keys are {description or _list(keys)}."
+def _misread(value: Any, allowed: list[str]) -> str:
+    """What YAML made of a value that was meant as one of the allowed types."""
+    if isinstance(value, str) and {"integer", "number"} & set(allowed) and _number(value):
+        return f" (YAML reads this spelling as text: write {_number(value)})"
+    if "string" in allowed and isinstance(value, bool | int | float | date):
+        kind = "true or false" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
+        return f" (YAML reads this spelling as {kind}: put it in quotes)"
+    return ""
 
 
-def _hint(value: Any, allowed: Any) -> str:
-    names = [name for name in allowed if isinstance(name, str)] if isinstance(allowed, list) else []
-    nearest = difflib.get_close_matches(value, names, n=1, cutoff=0.7) if isinstance(value, str) else []
+def _unknown_key(where: str, key: Any, keys: list[str], description: str | None = None, hint: str = "") -> str:
+    return f"{where} has no key {_show(key)}{_hint(key, keys) or hint}: its keys are {description or _list(keys)}."
+
+
+def _elsewhere(key: Any, schema: dict[str, Any]) -> str:
+    """The hint for a key that belongs into another mapping."""
+    places = [".".join(path) for path in _paths(schema, schema) if path[-1] == key]
+    return f" (did you mean {places[0]}?)" if places else ""
+
+
+def _paths(part: dict[str, Any], schema: dict[str, Any]) -> Iterator[list[str]]:
+    """Every key that the schema names, with those above it."""
+    shared = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
+    for key, value in (shared.get("properties", {}) | part.get("properties", {})).items():
+        yield [key]
+        yield from ([key, *path] for path in _paths(value, schema))
+
+
+def _hint(value: Any, allowed: list[Any]) -> str:
+    names = [name for name in allowed if isinstance(name, str)]
+    nearest = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.7) if isinstance(value, str) else []
     return f" (did you mean '{nearest[0]}'?)" if nearest else ""
 
 
 def _dotted(error: ValidationError) -> str:
     """architectures.resnet.default.depth, models[1]"""
-    steps = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in error.absolute_path)
+    steps = (f"[{part}]" if isinstance(part, int) else f".{_short(str(part))}" for part in error.absolute_path)
     return "".join(steps).removeprefix(".") or "the configuration"
 
 
 def _show(value: Any) -> str:
-    return f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    """A value as it may stand in a sentence."""
+    try:
+        text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
+    except (TypeError, ValueError):  # a mapping whose keys are dates
+        text = str(value)
+    return _short(text)
+
+
+def _short(text: str) -> str:
+    """A text on one line, and not too long."""
+    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+    return text if len(text) <= 100 else f"{text[:60]}… ({len(text)} letters)"
 
 
 def _list(names: list[Any]) -> str:

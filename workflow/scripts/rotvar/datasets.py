@@ -1,7 +1,9 @@
-"""The data sets: downloaded and verified by torchvision, or copied from a mirror folder."""
+"""The data sets: downloaded by torchvision or copied from a mirror folder, and verified before they are read."""
 
 import logging
 import shutil
+import tarfile
+import zlib
 from collections.abc import Sequence
 from http.client import HTTPException
 from pathlib import Path
@@ -10,8 +12,10 @@ import sklearn.datasets
 import torch
 import torchvision.datasets
 from sklearn.model_selection import train_test_split
-from torchvision.datasets.utils import check_integrity
+from torchvision.datasets.utils import check_integrity, download_url
 
+from rotvar import originals
+from rotvar.catalogue import DATASETS
 from rotvar.errors import InputError
 from rotvar.files import atomic
 from rotvar.packed import SPLITS, Dataset, first, pack
@@ -52,7 +56,7 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
     """Load one split ("train" or "test") of a data set, downloading it into `root` where it is not there yet.
 
     `mirror` is a folder laid out as torchvision lays it out; what it holds is copied instead of downloaded. Files
-    from either source are checked against their published MD5 before they are read.
+    from either source are checked against their published MD5 before they are read, and nothing in them is run.
 
     Raises InputError for an unknown name or split and where the data can be neither found nor downloaded.
     """
@@ -64,19 +68,16 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
         return _digits(split)
     if mirror is not None:
         _copy_from_mirror(name, Path(mirror), Path(root))
-    _discard_unpacked(name, Path(root))
     try:
-        source = TORCHVISION[name](root, train=split == "train", download=True)
+        _download(name, Path(root))
     except (OSError, RuntimeError, HTTPException) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise InputError(
             f"{name} could not be downloaded ({reason}): check the network, or name a folder that holds it "
             "as data: mirror in the configuration"
         ) from error
-    images = torch.as_tensor(source.data)
-    # torchvision keeps grey images as N x H x W and colour images as N x H x W x C
-    images = images.unsqueeze(1) if images.dim() == 3 else images.permute(0, 3, 1, 2).contiguous()
-    return Dataset(images, torch.as_tensor(source.targets, dtype=torch.int64), tuple(source.classes))
+    _take_out(name, Path(root))
+    return _read(name, Path(root), split)
 
 
 def _digits(split: str) -> Dataset:
@@ -94,32 +95,88 @@ def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
     """Copy the original files that the mirror holds into `root`; one that fails its MD5 is left to the download."""
     if not mirror.is_dir():
         raise InputError(f"data: mirror: {mirror} is not a folder: create it or set the key to null")
-    needed = [(file, md5) for file, md5 in _original_files(name) if not check_integrity(root / file, md5)]
     whole = []
-    for file, md5 in needed:
+    for file, md5 in _missing(name, root):
         if check_integrity(mirror / file, md5):
             whole.append(file)
         elif (mirror / file).exists():
             log.warning("%s differs from the published file (MD5 %s): downloading it", mirror / file, md5)
-    if name == "cifar10" and len(whole) < len(needed):
-        return  # its files come in one archive, which torchvision leaves alone once the batches of images are there
     for file in whole:
         with atomic(root / file) as part:
             shutil.copyfile(mirror / file, part)
 
 
-def _discard_unpacked(name: str, root: Path) -> None:
-    """Remove what torchvision unpacked earlier: it would read it unchecked, even if it was interrupted half-way. It
-    unpacks the archives, which it checks, again."""
-    for file, md5 in _original_files(name):
-        if file.suffix == ".gz" and check_integrity(root / file, md5):
-            (root / file).with_suffix("").unlink(missing_ok=True)
+def _download(name: str, root: Path) -> None:
+    """Download the original files that `root` lacks, or the archive that they come in."""
+    dataset = TORCHVISION[name]
+    missing = _missing(name, root)
+    if missing and hasattr(dataset, "tgz_md5"):
+        download_url(dataset.url, root, dataset.filename, dataset.tgz_md5)
+        return
+    for file, md5 in missing:
+        for number, mirror in enumerate(dataset.mirrors, 1):
+            try:
+                download_url(f"{mirror}{file.name}", root / file.parent, file.name, md5)
+                break
+            except (OSError, RuntimeError, HTTPException):
+                if number == len(dataset.mirrors):
+                    raise
+
+
+def _take_out(name: str, root: Path) -> None:
+    """Copy the original files that `root` lacks out of the archive that they came in, each checked against its MD5.
+
+    Whatever else the archive holds, and wherever that would unpack to, stays in it.
+    """
+    missing = _missing(name, root)
+    if not missing:
+        return
+    archive = root / TORCHVISION[name].filename
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for file, md5 in missing:
+                content = tar.extractfile(file.as_posix())
+                if content is None:
+                    raise tarfile.TarError(f"{file} is no file")
+                with atomic(root / file) as part:
+                    with part.open("wb") as copy:
+                        shutil.copyfileobj(content, copy)
+                    originals.verified(part, md5)
+    except (KeyError, EOFError, tarfile.TarError, zlib.error) as error:
+        raise InputError(f"{archive} does not hold the published files ({error}): delete it") from error
+
+
+def _read(name: str, root: Path, split: str) -> Dataset:
+    """One split from the published files in `root`; their content is checked against their MD5 as it is read."""
+    dataset, info = TORCHVISION[name], DATASETS[name]
+    images = info.train if split == "train" else info.test
+    if not hasattr(dataset, "tgz_md5"):
+        folder, md5s = root / dataset.__name__ / "raw", dict(dataset.resources)
+        prefix, size = "train" if split == "train" else "t10k", (info.image_size, info.image_size)
+        files = (f"{prefix}-images-idx3-ubyte.gz", f"{prefix}-labels-idx1-ubyte.gz")
+        pixels, labels = (
+            originals.read(folder / file, md5s[file], originals.idx, shape)
+            for file, shape in zip(files, ((images, *size), (images,)), strict=True)
+        )
+        return Dataset(pixels.unsqueeze(1), labels.long(), tuple(dataset.classes))
+    files = dataset.train_list if split == "train" else dataset.test_list
+    shape = (images // len(files), info.channels, info.image_size, info.image_size)
+    folder, meta = root / dataset.base_folder, dataset.meta
+    batches = [originals.read(folder / file, md5, originals.cifar_batch, shape) for file, md5 in files]
+    classes = originals.read(folder / meta["filename"], meta["md5"], originals.cifar_names, meta["key"])
+    pixels, labels = (torch.cat(parts) for parts in zip(*batches, strict=True))
+    return Dataset(pixels, labels, classes)
+
+
+def _missing(name: str, root: Path) -> list[tuple[Path, str]]:
+    """The original files that are not in `root`, or not as they were published."""
+    return [(file, md5) for file, md5 in _original_files(name) if not check_integrity(root / file, md5)]
 
 
 def _original_files(name: str) -> Sequence[tuple[Path, str]]:
     """The published files of a data set: path under torchvision's root, MD5."""
     dataset = TORCHVISION[name]
-    if name == "cifar10":
+    if hasattr(dataset, "tgz_md5"):
         files = [*dataset.train_list, *dataset.test_list, [dataset.meta["filename"], dataset.meta["md5"]]]
         return [(Path(dataset.base_folder, file), md5) for file, md5 in files]
     return [(Path(dataset.__name__, "raw", file), md5) for file, md5 in dataset.resources]

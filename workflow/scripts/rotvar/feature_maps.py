@@ -8,6 +8,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rotvar import models
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
 from rotvar.rotation import present
@@ -47,12 +48,9 @@ def record(
     batch = image.repeat(len(angles), 1, 1, 1)
     shown, seen = present(batch, angles), present(batch, angles, mean, std)
     recorder = Recorder(model)
-    shapes: dict[Layer, torch.Size] = {}
     maps: dict[str, Tensor] = {}  # R x C x H x W, of the chosen layers
     with evaluating(model):
-        recorder.run(seen[:1], lambda layer, output: shapes.update({layer: output.shape}))
-        with_maps = [layer for layer, shape in shapes.items() if len(shape) == 4 and shape[2] * shape[3] > 1]
-        recorder.layers = choose_layers(with_maps, layers)
+        recorder.layers = choose_layers(_with_maps(recorder, seen[:1]), layers)
         recorder.run(seen, lambda layer, output: maps.update({layer.name: output.float().cpu().clone()}))
     parts = [_pixels(shown[:, unit], angles, layer=INPUT, layer_index=-1, kind=INPUT, unit=unit, choice=INPUT)
              for unit in range(shown.shape[1])]  # fmt: skip
@@ -86,6 +84,20 @@ def choose_layers(layers: Sequence[Layer], patterns: Sequence[str] = ()) -> list
     return list(dict.fromkeys(convolutions[place] for place in (0, (len(convolutions) - 1) // 2, -1)))
 
 
+def unknown_layers(
+    name: str, channels: int, image_size: int, classes: int, patterns: Sequence[str], **options: int
+) -> list[str]:
+    """What `record` would say against these patterns for a network that `models.build` makes; nothing is computed."""
+    with torch.device("meta"):
+        model = models.build(name, channels, image_size, classes, **options).eval()
+        image = torch.empty(1, channels, image_size, image_size)
+    try:
+        choose_layers(_with_maps(Recorder(model), image), patterns)
+    except InputError as error:
+        return [str(error)]
+    return []
+
+
 def extremes(units: pd.DataFrame) -> dict[str, pd.Series]:
     """The rows of the most and of the least invariant channel of one layer, among those that are worth a look.
 
@@ -98,6 +110,13 @@ def extremes(units: pd.DataFrame) -> dict[str, pd.Series]:
     order = units[responds].sort_values(["normalized_variance", "unit"])
     places = {MOST: 0, LEAST: -1} if len(order) > 1 else dict.fromkeys([MOST][: len(order)], 0)
     return {choice: order.iloc[place] for choice, place in places.items()}
+
+
+def _with_maps(recorder: Recorder, image: Tensor) -> list[Layer]:
+    """The layers that give one image more than one position."""
+    shapes: dict[Layer, torch.Size] = {}
+    recorder.run(image, lambda layer, output: shapes.update({layer: output.shape}))
+    return [layer for layer, shape in shapes.items() if len(shape) == 4 and shape[2] * shape[3] > 1]
 
 
 def _pixels(maps: Tensor, angles: Tensor, **about: Any) -> pd.DataFrame:

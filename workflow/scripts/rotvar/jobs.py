@@ -1,6 +1,7 @@
 """How a script of the workflow runs: its log file, and errors that a user can mend without a traceback."""
 
 import logging
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +12,17 @@ from rotvar.interruption import Interrupted
 
 logger = logging.getLogger("rotvar")
 
+DEBUG = "ROTVAR_DEBUG"  # in the environment of the jobs of `snakemake --debug`
+
 
 @contextmanager
 def job(log: str | Path) -> Iterator[None]:
     """Write what the library logs, and Python's warnings, to the file `log` while the block runs.
 
-    An InputError becomes one line in the log and on stderr, and exit status 1. So does Interrupted, with the exit
-    status that a shell gives to the signal (143 for SIGTERM): the job failed, and may be tried again. Any other
-    exception leaves its traceback in the log and goes on.
+    An InputError becomes one line in the log and on stderr, and exit status 1. Under `snakemake --debug` its traceback
+    is in the log too. Interrupted becomes a line as well, with the exit status that a shell gives to the signal (143
+    for SIGTERM): the job failed, and may be tried again. Any other exception leaves its traceback in the log and goes
+    on.
     """
     Path(log).parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log, mode="w", encoding="utf-8")
@@ -32,7 +36,7 @@ def job(log: str | Path) -> Iterator[None]:
     try:
         yield
     except InputError as error:
-        logger.error("Error: %s", error)
+        logger.error("Error: %s", error, exc_info=DEBUG in os.environ)
         print(f"Error: {error}", file=sys.stderr)
         sys.exit(1)
     except Interrupted as interrupted:

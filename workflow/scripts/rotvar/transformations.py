@@ -3,7 +3,6 @@
 A `Transformation` does one family or several together. A new family is an entry of `FAMILIES` and of `CHANGES`.
 """
 
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -26,7 +25,7 @@ class Family:
     parameters: tuple[str, ...]
     limit: str
     place: Callable[[Tensor, float], Tensor]
-    most: float = math.inf
+    most: float
 
 
 def _to_either_side(numbers: Tensor, limit: float) -> Tensor:
@@ -54,11 +53,11 @@ FAMILIES = {
     "translation": Family(
         ("share of the width, to the right", "share of the height, down"), "shares to either side", _to_either_side, 1
     ),
-    "scale": Family(("factor",), "l, for factors from 1 / (1 + l) to 1 + l", _times_or_divided),
+    "scale": Family(("factor",), "l, for factors from 1 / (1 + l) to 1 + l", _times_or_divided, 100),
     "shear": Family(("angle in degrees, along x",), "degrees to either side", _to_either_side, 89),
     "horizontal_flip": Family(("1: left and right are swapped",), "the share of images", _that_share, 1),
     "vertical_flip": Family(("1: top and bottom are swapped",), "the share of images", _that_share, 1),
-    "blur": Family(("sigma in pixels",), "the largest sigma", _from_zero),
+    "blur": Family(("sigma in pixels",), "the largest sigma", _from_zero, 100),
     "brightness": Family(("factor",), "l, for factors from 1 - l to 1 + l", _around_one, 1),
     "contrast": Family(("factor",), "l, for factors from 1 - l to 1 + l", _around_one, 1),
 }

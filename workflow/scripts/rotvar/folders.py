@@ -1,0 +1,50 @@
+"""Where a study may be written, and where its data may lie: the folders that a configuration names."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# What the program consists of, in its own folder. Hidden folders, which hold its environment and history, are too.
+PROGRAM = ("Snakefile", "config.yaml", "workflow", "profiles", "slurm", "benchmarks", "docs", "tests")
+
+
+def problems(results: str, mirror: str | None, program: Path) -> Iterator[str]:
+    """A sentence for each reason why a study cannot be written to `results`, or its data be copied from `mirror`.
+
+    program: the folder that the Snakefile is in. Relative paths start in the working directory.
+    """
+    try:
+        yield from _of_results(results, program)
+        if mirror is not None:
+            yield from _of_mirror(mirror, results)
+    except (OSError, RuntimeError) as error:  # links in a circle, a name that is too long
+        reason = getattr(error, "strerror", None) or error
+        places = f"results is '{results}'" + (f" and data.mirror is '{mirror}'" if mirror else "")
+        yield f"{places}, where files cannot be ({reason}): name another place."
+
+
+def _of_results(results: str, program: Path) -> Iterator[str]:
+    another = "name a folder of its own, such as results"
+    plain = os.path.normpath(results)
+    place, program = Path(results).resolve(), program.resolve()
+    part = place.relative_to(program).parts[:1] if place.is_relative_to(program) else None
+    standing = next(folder for folder in (place, *place.parents) if folder.exists())
+    if results.startswith("~"):
+        yield f"results is '{results}', but ~ means nothing in a configuration: write the whole path."
+    elif results != plain:
+        yield f"results is '{results}': write it as {plain}."
+    elif program.is_relative_to(place):
+        yield f"results is '{results}', which holds the program itself: {another}."
+    elif part and (part[0] in PROGRAM or part[0].startswith(".")):
+        yield f"results is '{results}', but {part[0]} is a part of the program: {another}."
+    elif not standing.is_dir():
+        yield f"results is '{results}', but {standing} is a file: {another}."
+
+
+def _of_mirror(mirror: str, results: str) -> Iterator[str]:
+    folder = Path(mirror)
+    if not folder.is_dir():
+        found = "is a file" if folder.exists() else "does not exist"
+        yield f"data.mirror is '{mirror}', which {found}: name a folder laid out as torchvision lays it out, or null."
+    elif Path(results).resolve().is_relative_to(folder.resolve()):
+        yield f"results is '{results}', which lies in data.mirror ('{mirror}'): name a folder outside it."
