@@ -19,6 +19,7 @@ TEXTS = {
     "results": st.sampled_from(["results", "results/a", "../out", "a b", "ü", "it's", 'say "no"', "$(touch x)", "-n"]),
     "mirror": st.just("mirror"),
     "trainings": st.from_regex(r"[a-z][a-z0-9_]{0,49}", fullmatch=True),
+    "transformations": st.from_regex(r"(?!rotation$)[a-z][a-z0-9_]{0,49}", fullmatch=True),
     "layers": st.sampled_from(["*", "conv*"]),  # of every model
 }
 
@@ -78,7 +79,8 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
 
 
 def _consistent(config: dict[str, Any]) -> dict[str, Any]:
-    """With what the schema cannot say: figures of what is measured, and of test images that there are."""
+    """With what the schema cannot say: figures of what is measured, and of test images that there are, and
+    transformations that change something."""
     figures = config.get("figures", {})
     measured = config.get("measurement", {}).get("aggregations", ["mean", "max", "sum", "spatial"])
     drawn = [name for name in figures.get("aggregations", ["mean", "spatial"]) if name in measured] or measured[:1]
@@ -88,6 +90,11 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
     if images := figures.get("feature_maps", {}).get("images"):
         chosen = list(dict.fromkeys(image % there for image in images))
         config["figures"]["feature_maps"] = figures["feature_maps"] | {"images": chosen}
+    if transformations := config.get("transformations"):
+        few = {"samples": 2}  # of ten parameters
+        config["transformations"] = {name: {"rotation": 90} | one | few for name, one in transformations.items()}
+        for one in config["transformations"].values():
+            one["rotation"] = one["rotation"] or 90
     return config
 
 
@@ -169,7 +176,7 @@ def _allowed(part: dict[str, Any], value: Any) -> bool:
     if isinstance(value, str):
         return "string" in types and value not in ("", "two\nlines")
     if isinstance(value, int | float) and "number" in types:
-        return 0 < value < min(1, part.get("maximum", 1))
+        return part.get("minimum", 0) <= value <= part["maximum"] if "maximum" in part else 0 <= value < 1
     return False
 
 

@@ -149,7 +149,7 @@ def test_the_studies_of_the_repository_are_good() -> None:
         (
             {"sedes": [0]},
             "the configuration has no key 'sedes' (did you mean 'seeds'?): its keys are results, datasets, models, "
-            "trainings, seeds, data, architectures, training, measurement, figures, conda.",
+            "trainings, transformations, seeds, data, architectures, training, measurement, figures, conda.",
         ),
     ],
 )
@@ -210,6 +210,16 @@ VALUES = [
     ("trainings.rotated.rotation", 180.5, "180.5", "it must be at most 180"),
     ("trainings.rotated.rotation", NAN, "NaN", NUMBER),
     ("trainings.rotated.rotation", True, "true", NUMBER),
+    ("trainings.rotated.translation", 1.5, "1.5", "it must be at most 1"),
+    ("trainings.rotated.scale", -1, "-1", "it must be at least 0"),
+    ("trainings.rotated.shear", 90, "90", "it must be at most 89"),
+    ("trainings.rotated.horizontal_flip", True, "true", NUMBER),
+    ("trainings.rotated.vertical_flip", "always", "'always'", NUMBER),
+    ("trainings.rotated.blur", [0, 2], "[0, 2]", NUMBER),
+    ("trainings.rotated.brightness", 2, "2", "it must be at most 1"),
+    ("trainings.rotated.contrast", INFINITE, "Infinity", NUMBER),
+    ("transformations", ["shear"], '["shear"]', MAPPING),
+    ("transformations.shift", 0.1, "0.1", MAPPING),
     ("seeds", 0, "0", LIST),
     ("seeds", [], "[]", "name at least one"),
     ("seeds", [-1], "-1", "it must be at least 0"),
@@ -367,6 +377,30 @@ def test_a_key_in_the_wrong_place_is_told_where_it_belongs(key: str, place: str)
 def test_a_training_is_named_by_a_plain_word(name: Any, shown: str) -> None:
     """YAML reads on, yes and no as true and false, and 1 as a number."""
     assert configuration.problems(study(trainings={name: {}}), SCHEMA) == [f"trainings has the key {shown}: {NAME}."]
+
+
+@pytest.mark.parametrize(
+    ("shift", "sentence"),
+    [
+        ({"shear": 9}, " lacks the key 'samples'."),
+        ({"shear": 9, "samples": 1}, ".samples is 1: it must be at least 2."),
+        ({"sheer": 9, "samples": 2}, " has no key 'sheer' (did you mean 'shear'?): its keys are rotation, "),
+        ({"samples": 2}, " changes nothing: give one of its limits a value above 0."),
+        ({"blur": 0, "samples": 2}, " changes nothing: give one of its limits a value above 0."),
+        (
+            {"translation": 0.1, "scale": 0.2, "samples": 16},
+            " has 3 parameters of 16 values each, 4,096 combinations: 3,600 are allowed, lower samples.",
+        ),
+    ],
+)
+def test_what_cannot_be_measured_under_is_a_sentence(shift: dict[str, Any], sentence: str) -> None:
+    (found,) = configuration.problems(study(transformations={"shift": shift}), SCHEMA)
+    assert found.startswith(f"transformations.shift{sentence}")
+
+
+def test_rotation_is_no_name_for_another_transformation() -> None:
+    (found,) = configuration.problems(study(transformations={"rotation": {"rotation": 30, "samples": 5}}), SCHEMA)
+    assert found == f"transformations has the key 'rotation': {NAME}, and not rotation."
 
 
 @pytest.mark.parametrize(

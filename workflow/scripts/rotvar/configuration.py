@@ -24,6 +24,7 @@ TYPES = {
 }
 
 
+NAMES = "use lower-case letters, digits and _, beginning with a letter, 50 of them at most"
 MOST_COMBINATIONS = 3600  # of the values of a transformation's parameters, as many as a rotation has angles
 
 
@@ -31,8 +32,8 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
     `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
-    is measured and for test images that there are, transformations change something, and the data sets have as many classes as each other, and no fewer
-    than there are shards.
+    is measured and for test images that there are, transformations change something, and the data sets have as many
+    classes as each other, and no fewer than there are shards.
     """
     # JSON Schema takes 10.0 for an integer, Python's range() does not; and NaN lies within all limits
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -148,10 +149,7 @@ def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:
         if error.validator == "enum":
             yield _unknown_key(where, value, allowed, error.schema.get("description"))
         else:
-            yield (
-                f"{where} has the key {_show(value)}: use lower-case letters, digits and _, beginning with a letter, "
-                "50 of them at most."
-            )
+            yield f"{where} has the key {_show(value)}: {error.schema.get('description', NAMES)}."
     elif error.validator == "additionalProperties":
         keys = list(error.schema["properties"])
         for key in [key for key in value if key not in keys]:
