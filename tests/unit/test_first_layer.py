@@ -1,4 +1,4 @@
-"""What docs/lower_layers.md derives: the spatial mean of a linear first layer is the image's mean, scaled and shifted."""
+"""What docs/lower_layers.md derives: the mean of a linear first layer is the mean of the image, scaled and shifted."""
 
 import numpy as np
 import pytest
