@@ -205,6 +205,8 @@ VALUES = [
     ("trainings", None, "null", MAPPING),
     ("trainings.rotated", 180, "180", MAPPING),
     ("trainings.rotated", None, "null", MAPPING),
+    ("trainings.rotated.epochs", -1, "-1", "it must be at least 0"),
+    ("trainings.rotated.epochs", 0.5, "0.5", "it must be a whole number or null"),
     ("trainings.rotated.rotation", "180°", "'180°'", NUMBER),
     ("trainings.rotated.rotation", -10, "-10", "it must be at least 0"),
     ("trainings.rotated.rotation", 180.5, "180.5", "it must be at most 180"),

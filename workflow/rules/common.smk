@@ -87,7 +87,10 @@ RECIPES = {
 
 # How training images are changed, and what networks are measured under besides rotation: the limits that are not 0.
 AUGMENTATIONS, TRANSFORMATIONS = (
-    {name: {family: limit for family, limit in one.items() if limit} for name, one in config[section].items()}
+    {
+        name: {key: value for key, value in one.items() if value and key != "epochs"}
+        for name, one in config[section].items()
+    }
     for section in ("trainings", "transformations")
 )
 
@@ -174,6 +177,12 @@ def stop_at_unknown_layers():
 
 if workflow.is_main_process:
     stop_at_unknown_layers()
+
+
+def recipe(wildcards):
+    """How a network is trained: the recipe of its data set and model, but for what its training says itself."""
+    own = config["trainings"][wildcards.training]
+    return RECIPES[wildcards.dataset][wildcards.model] | ({} if own["epochs"] is None else {"epochs": own["epochs"]})
 
 
 def figure(name, caption, category, **labels):
@@ -295,7 +304,7 @@ def images_seen(job):
     test = TEST_IMAGES[dataset]
     angles = config["measurement"]["angles"]
     return {
-        "train_model": RECIPES[dataset][model]["epochs"] * (3 * train + test),
+        "train_model": recipe(job.wildcards)["epochs"] * (3 * train + test) + 1,
         "measure_accuracy": (angles + 1) * test,
         "measure_transformation": combinations(job.wildcards) * test,
         "measure_convergence": 2 * angles * min(config["figures"]["convergence"]["images"], test),

@@ -18,7 +18,7 @@ rule train_model:
         runtime=720,
     params:
         architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
-        recipe=lookup(within=RECIPES, dpath="{dataset}/{model}"),
+        recipe=recipe,
         augmentation=lookup(within=AUGMENTATIONS, dpath="{training}"),
     message:
         "Training {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"

@@ -10,6 +10,7 @@ import torch
 from rotvar import devices, models, packed, provenance, results, training
 from rotvar.checkpoint import Checkpoint
 from rotvar.jobs import job
+from rotvar.untrained import untrained
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -40,7 +41,12 @@ def train_model(
     checkpoint = Checkpoint(Path(weights).parent, definition, [dataset, *code])
     torch.manual_seed(seed)
     model = models.build(name, **shape, **architecture).to(device)
-    table = training.train(model, train, test, augmentation=augmentation, seed=seed, checkpoint=checkpoint, **recipe)
+    if recipe["epochs"]:
+        table = training.train(
+            model, train, test, augmentation=augmentation, seed=seed, checkpoint=checkpoint, **recipe
+        )
+    else:
+        table = untrained(model, train, test)
     mean, std = packed.normalization(train.images)
     facts = provenance.record(
         began,

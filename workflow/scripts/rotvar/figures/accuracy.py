@@ -48,7 +48,7 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
     axes.yaxis.set_major_formatter(PercentFormatter(1))
     axes.tick_params(axis="x", length=0)
     axes.grid(axis="y")
-    key: list[Patch | Line2D] = [Patch(color=colours[name], label=f"trained {name}") for name in trainings if name]
+    key: list[Patch | Line2D] = [Patch(color=colours[name], label=theme.trained(name)) for name in trainings if name]
     if theirs is not None:
         key.append(Line2D([], [], label="published", markersize=6, **theme.PUBLISHED))
     figure.legend(handles=key, loc="outside lower center", ncols=3)

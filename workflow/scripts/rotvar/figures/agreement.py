@@ -92,7 +92,7 @@ def _distance(cells: pd.DataFrame) -> str:
 def _key(colours: dict[str, str], trainings: list[str]) -> list[Artist]:
     look: dict[str, Any] = {"linestyle": "", "color": "#333333", "markersize": 5.5, "markeredgewidth": 1.2}
     key: list[Artist] = [Patch(color=colour, label=theme.model_title(name)) for name, colour in colours.items()]
-    key += [Line2D([], [], marker=_MARKERS.get(name, "^"), label=f"trained {name}", **look) for name in trainings]
+    key += [Line2D([], [], marker=_MARKERS.get(name, "^"), label=theme.trained(name), **look) for name in trainings]
     for solid, face in ((True, "#333333"), (False, "white")):
         label = ",\n".join(words[solid] for words in _WORDS.values())
         key.append(Line2D([], [], marker="D", markerfacecolor=face, label=label, **look))

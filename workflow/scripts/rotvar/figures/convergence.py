@@ -60,7 +60,7 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     right.set(xlabel="number of angles, R")
     right.set_title(f"against {all_angles} angles, with {all_images} images", pad=4)
     key: list[Line2D | Patch] = [
-        Line2D([], [], color=colours[name], marker="o", markersize=4, label=f"trained {name}, median")
+        Line2D([], [], color=colours[name], marker="o", markersize=4, label=f"{theme.trained(name)}, median")
         for name in trainings
         if name
     ]

@@ -45,7 +45,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
             axes.set_ylabel("mean normalized variance")
         if trainings[row]:
             colour = theme.colours(trainings, theme.TRAININGS)[trainings[row]]
-            axes.set_title(f"trained {trainings[row]}", loc="right", color=colour, fontweight="bold")
+            axes.set_title(theme.trained(trainings[row]), loc="right", color=colour, fontweight="bold")
     highest = theme.headroom(points["normalized_variance"] + points["std"].fillna(0))
     for axes in grid.flat:
         axes.set_ylim(0, highest)

@@ -67,7 +67,7 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
         axes.set(ylabel="normalized variance", ylim=(0, end))
         if deep:
             theme.belongs(axes, panel[0][1])
-        alone = f", trained {panel[0][1]}" if deep and panel[0][1] else ""
+        alone = f", {theme.trained(panel[0][1])}" if deep and panel[0][1] else ""
         axes.set_title(f"aggregation: {panel[0][0]}{alone}", pad=4 + 72 * _LINE * len(panel))
         axes.grid(axis="y")
     seeds = shown["seed"].nunique() if "seed" in shown.columns else 1
@@ -121,7 +121,7 @@ def _note(axes: Axes, line: int, text: str, colour: str) -> None:
 
 
 def _key(colours: dict[str, str], lost: list[str]) -> list[Artist]:
-    key: list[Artist] = [Patch(color=colour, label=f"trained {name}") for name, colour in colours.items() if name]
+    key: list[Artist] = [Patch(color=colour, label=theme.trained(name)) for name, colour in colours.items() if name]
     key += [Patch(facecolor="#333333", alpha=alpha, label=label) for label, alpha in _ALPHAS.items()]
     key.append(Line2D([], [], color="black", linewidth=1.2, label="median"))
     look: dict[str, Any] = {"linestyle": "", "marker": "v", "markersize": 3.5}

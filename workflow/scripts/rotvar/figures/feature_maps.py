@@ -49,7 +49,7 @@ def feature_maps(maps: pd.DataFrame) -> Figure:
     for training, each in rows.items():
         axes = _band(figure, top, top + _HEADING + sum(_CELL + gap for gap, _ in each))
         theme.belongs(axes, training)
-        words = f"trained {training}" if training else ""
+        words = theme.trained(training)
         axes.text(_LEFT, top + 0.27, words, color=colours[training], fontsize=9.5, fontweight="bold", va="bottom")
         if each:
             header: dict[str, Any] = {"ha": "right", "va": "bottom", "fontsize": 7.5, "color": _GREY}

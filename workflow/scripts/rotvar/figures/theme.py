@@ -51,7 +51,7 @@ STYLE = {
 }
 
 # Okabe and Ito's colours, which colour-blind readers tell apart: two for the trainings, the others for the models.
-TRAININGS = {"unrotated": "#D55E00", "rotated": "#0072B2"}
+TRAININGS = {"unrotated": "#D55E00", "rotated": "#0072B2", "untrained": "#767676"}
 MODEL_COLOURS = {
     "simple_conv": "#009E73",
     "all_convolutional": "#CC79A7",
@@ -68,7 +68,7 @@ PUBLISHED: dict[str, Any] = {"linestyle": "", "marker": "D", "color": "white", "
 # The text in a PNG that says which parts of the figure show one training only, as JSON: {training: [left, top, right,
 # bottom]}, in shares of the width and the height.
 PANELS = "Panels"
-_TRAINED = "trained "
+_PANEL = "panel of "  # labels the axes of one training
 
 STRATUM_LINES: dict[str, Any] = {"all": "-", "stratified": (0, (3, 1.5))}
 
@@ -125,16 +125,21 @@ def model_title(name: str) -> str:
     return MODELS.get(name, name)
 
 
+def trained(training: str) -> str:
+    """What figures call the networks of a training; nothing for a table that does not say."""
+    return f"trained {training}" if training and training != "untrained" else training
+
+
 def belongs(axes: Axes, training: str) -> None:
     """Say that everything in these axes is of one training."""
     if training:
-        axes.set_label(f"{_TRAINED}{training}")
+        axes.set_label(f"{_PANEL}{training}")
 
 
 def name_training(axes: Axes, training: str, seed: str = "", below: str = "") -> None:
     """The title of a panel that shows one training, in its colour: `seed` beside it, and `below` on another line."""
     belongs(axes, training)
-    first = ", ".join(filter(None, [f"trained {training}" if training else "", seed]))
+    first = ", ".join(filter(None, [trained(training), seed]))
     if title := "\n".join(filter(None, [first, below])):
         axes.set_title(title, color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
 
@@ -220,14 +225,14 @@ def headline(figure: Figure, *parts: str) -> None:
 
 def _panels(figure: Figure) -> dict[str, list[float]]:
     """What `PANELS` says: for each training, the box around all of its axes and what is written beside them."""
-    axes = [one for one in figure.axes if str(one.get_label()).startswith(_TRAINED)]
+    axes = [one for one in figure.axes if str(one.get_label()).startswith(_PANEL)]
     if axes:
         figure.draw_without_rendering()  # a layout engine places the axes only now
     found: dict[str, list[Bbox]] = {}
     for one in axes:
         box = one.get_tightbbox()
         if box is not None:
-            found.setdefault(str(one.get_label()).removeprefix(_TRAINED), []).append(box)
+            found.setdefault(str(one.get_label()).removeprefix(_PANEL), []).append(box)
     places = {}
     for training, boxes in found.items():
         box = Bbox.union(boxes).transformed(figure.transFigure.inverted())

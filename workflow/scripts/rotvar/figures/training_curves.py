@@ -24,12 +24,12 @@ def training_curves(history: pd.DataFrame) -> Figure:
     trainings = theme.trainings(history)
     colours = theme.colours(trainings, theme.TRAININGS)
     over_seeds = seeds.shown(history)
-    # a line of one point would not show, nor would its band
-    one = history["epoch"].nunique() == 1
-    look: dict[str, Any] = {"marker": "o", "err_style": "bars"} if one else {"err_kws": {"linewidth": 0}}
     figure = Figure(figsize=(8.0, 3.4), layout="constrained")
     for axes, column in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for training, rows in trainings.items():
+            # a line of one point would not show, nor would its band
+            one = rows["epoch"].nunique() == 1
+            look: dict[str, Any] = {"marker": "o", "err_style": "bars"} if one else {"err_kws": {"linewidth": 0}}
             for split, line in _SPLIT_LINES.items():
                 seaborn.lineplot(
                     rows[rows["split"] == split], x="epoch", y=column, errorbar="sd" if over_seeds else None, ax=axes,
@@ -43,7 +43,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         else:
             axes.set_ylim(0, None)
-    key = [Line2D([], [], color=colours[name], linewidth=3, label=f"trained {name}") for name in trainings if name]
+    key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
     labels = {"train": "training set", "test": "test set"}
     key += [
         Line2D([], [], color="#333333", linestyle=line, label=labels[split]) for split, line in _SPLIT_LINES.items()

@@ -45,7 +45,8 @@ def study(histories: Sequence[str | Path], variances: Sequence[str | Path]) -> l
     images, augmentations = {}, {}
     for place, facts in zip(places, trained, strict=True):
         images[place["dataset"]] = (facts["train_images"], facts["test_images"])
-        augmentations[place["training"]] = facts["configuration"]["augmentation"]
+        configuration = facts["configuration"]
+        augmentations[place["training"]] = configuration["augmentation"] if configuration["recipe"]["epochs"] else None
     datasets = [
         f"{DATASETS[name].title if name in DATASETS else name}: {train:,} training and {test:,} test images"
         for name, (train, test) in images.items()
@@ -90,8 +91,10 @@ def options(values: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
 
 
-def _augmented(limits: dict[str, float]) -> str:
+def _augmented(limits: dict[str, float] | None) -> str:
     """How training images are changed: "each image by its own rotation (within 180)"."""
+    if limits is None:
+        return "random weights"
     changes = [f"{name.replace('_', ' ')} (within {limit:g})" for name, limit in limits.items() if limit]
     return "each image by its own " + " and ".join(changes) if changes else "images as they are"
 
