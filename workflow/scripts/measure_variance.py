@@ -13,16 +13,22 @@ if TYPE_CHECKING:
 
 
 def measure_variance(
-    weights: str, dataset: str, measurement: dict[str, Any], classes: list[int] | None, output: str
+    weights: str,
+    dataset: str,
+    expected: dict[str, Any],
+    measurement: dict[str, Any],
+    classes: list[int] | None,
+    output: str,
 ) -> None:
-    """Measure the network `weights` on the test set of the packed data set `dataset`.
+    """Measure the network `weights`, which must be as `expected` (`models.load`), on the test set of the packed data
+    set `dataset`.
 
     Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
     """
     began = time.perf_counter()
     test = packed.read(dataset, "test")
     device = devices.pick()
-    model, description = models.load(weights)
+    model, description = models.load(weights, **test.shape, **expected)
     sweep = variance.sweep(
         model.to(device),
         test.images,
@@ -55,6 +61,7 @@ if __name__ == "__main__":
         measure_variance(
             snakemake.input.weights,
             snakemake.input.dataset,
+            snakemake.params.expected,
             snakemake.params.measurement,
             snakemake.params.get("classes"),
             snakemake.output[0],
