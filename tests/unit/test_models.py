@@ -278,7 +278,5 @@ def test_another_network_than_was_asked_for_is_refused(key, value, found, tmp_pa
     models.load(path, **{key: found})
     with pytest.raises(InputError) as error:
         models.load(path, **{key: value})
-    sentence = (
-        f"{path} holds a network whose {key} is {found}, but here it must be {value}: delete it, and the workflow"
-    )
-    assert str(error.value) == f"{sentence} trains that one"
+    sentence = f"{path} holds a network with {key} {found}, but {value} is asked for"
+    assert str(error.value) == f"{sentence}: delete it, and the workflow trains that one"

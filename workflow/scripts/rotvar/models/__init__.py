@@ -73,11 +73,9 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
         remedy = "delete it and train again"
         raise InputError(f"{path} does not hold the weights of a network ({reason}): {remedy}") from error
     for key, value in expected.items():
-        if description.get(key) != value:
-            raise InputError(
-                f"{path} holds a network whose {key} is {description.get(key)}, but here it must be {value}: delete "
-                "it, and the workflow trains that one"
-            )
+        if (found := description.get(key)) != value:
+            remedy = "delete it, and the workflow trains that one"
+            raise InputError(f"{path} holds a network with {key} {found}, but {value} is asked for: {remedy}")
     # Convolutions then compute, and hand on, channels-last maps: 1.6 times faster on a CPU
     return model.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]
 
