@@ -1,5 +1,6 @@
 """What a user sees who asks the real program for what cannot be: a sentence, a failure, and results as they were."""
 
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -86,7 +87,7 @@ def test_a_name_that_the_configuration_does_not_have_has_no_rule(target: str, wo
     before = contents(workflow)
     run = run_snakemake(workflow, "--cores", "1", target)
     assert run.returncode != 0
-    assert f"No rule to produce {target} " in run.stderr
+    assert f"No rule to produce {os.path.normpath(target)} " in run.stderr
     assert "Traceback" not in run.stderr
     assert contents(workflow) == before
 
