@@ -2,6 +2,8 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
@@ -126,3 +128,19 @@ def test_all_infinite_is_said() -> None:
     assert texts == [f"{name}: ρ = –; 3 units, 3 infinite, 0 missing" for name in ("unrotated", "rotated")]
     marked = [line.get_xdata() for line in figure.axes[0].lines if line.get_marker() == "v"]
     np.testing.assert_allclose(np.sort(np.concatenate(marked)), [-0.215, 0.215, 0.785, 1.215])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["<script>", "$\\frac{$", "a $x_$ b", "50% & \\more", "{dataset}"],
+)
+def test_a_class_may_have_any_name(name: str, tmp_path: Path) -> None:
+    """It is written as it is: no formula, and no mark-up in an SVG."""
+    table = variance(strata=["all", "stratified", name], aggregations=BOTH, dataset="images", model="network")
+    by_angle = accuracy(classes=["a class", name], dataset="images")
+    figures = [by_class(table, "mean"), last_layer(table), heatmap(table, name, "mean"), accuracy_by_angle(by_angle)]
+    for figure in figures:
+        theme.save(figure, tmp_path / "figure.svg")
+        svg = ElementTree.parse(tmp_path / "figure.svg")
+        assert not [element for element in svg.iter() if element.tag.endswith("script")]
+        assert any(name in (element.text or "") for element in svg.iter() if element.tag.endswith("text"))

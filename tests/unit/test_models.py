@@ -235,6 +235,7 @@ def test_damaged_weights_are_named(how, tmp_path):
         {"classes": 11},
         {"image_size": 32},
         {"name": "alexnet"},
+        {"options": {"width": 60_000, "hidden": 60_000}},  # 3 TB
     ],
     ids=str,
 )
@@ -246,3 +247,36 @@ def test_weights_of_another_architecture_are_refused(changed, tmp_path):
     ) as error:
         models.load(path)
     assert "\n" not in str(error.value)
+
+
+def test_the_weight_that_does_not_fit_is_named(tmp_path):
+    path = tmp_path / "weights.safetensors"
+    models.save(small("simple_conv"), path, description("simple_conv", options={"width": 5, "hidden": 6}))
+    with pytest.raises(InputError, match=r"\(conv1\.weight is \[4, 1, 3, 3\], but must be \[5, 1, 3, 3\]\)"):
+        models.load(path)
+    described = {"description": json.dumps(description("simple_conv"))}
+    save_file(load_file(path) | {"extra": torch.zeros(2)}, path, metadata=described)
+    with pytest.raises(InputError, match=r"\(extra is \[2\], but must be left out\)"):
+        models.load(path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("name", "vgg16", "simple_conv"),
+        ("options", {"width": 8, "hidden": 6}, {"width": 4, "hidden": 6}),
+        ("channels", 3, 1),
+        ("classes", 100, 10),
+        ("image_size", 32, 28),
+        ("seed", 1, 0),
+    ],
+)
+def test_another_network_than_was_asked_for_is_refused(key, value, found, tmp_path):
+    """Such as weights that somebody copied from another study."""
+    path = tmp_path / "weights.safetensors"
+    models.save(small("simple_conv"), path, description("simple_conv", seed=0))
+    models.load(path, **{key: found})
+    with pytest.raises(InputError) as error:
+        models.load(path, **{key: value})
+    sentence = f"{path} holds a network with {key} {found}, but {value} is asked for"
+    assert str(error.value) == f"{sentence}: delete it, and the workflow trains that one"

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from rotvar.datasets import load, prepare
 from rotvar.errors import InputError
-from rotvar.packed import Dataset, first, normalization, read
+from rotvar.packed import Dataset, first, normalization, pack, read
 
 
 def damage(path: Path, how: str) -> None:
@@ -29,6 +29,38 @@ def test_a_damaged_packed_file_is_named(how, tmp_path):
     damage(path, how)
     with pytest.raises(InputError, match=r"digits\.safetensors is not a packed data set \(.+\): delete it and run"):
         read(path, "train")
+
+
+IMAGES, LABELS = torch.zeros(3, 1, 4, 4, dtype=torch.uint8), torch.tensor([0, 1, 1])
+
+
+@pytest.mark.parametrize(
+    ("images", "labels", "sentence"),
+    [
+        (IMAGES.float(), LABELS, "images are float32, 3 x 1 x 4 x 4: uint8, N x C x H x W, is needed"),
+        (IMAGES[0], LABELS, "images are uint8, 1 x 4 x 4: uint8, N x C x H x W, is needed"),
+        (IMAGES, LABELS.int(), "labels are int32, 3: int64, 3, one an image, is needed"),
+        (IMAGES, LABELS[:2], "labels are int64, 2: int64, 3, one an image, is needed"),
+        (IMAGES, LABELS.float(), "labels are float32, 3: int64, 3, one an image, is needed"),
+        (IMAGES, LABELS - 1, "labels go from -1 to 0, but there are 2 classes"),
+        (IMAGES, LABELS + 1, "labels go from 1 to 2, but there are 2 classes"),
+    ],
+)
+def test_images_and_labels_that_are_none(images, labels, sentence, tmp_path):
+    with pytest.raises(InputError, match=sentence):
+        Dataset(images, labels, ("a", "b"))
+    path, given = tmp_path / "file.safetensors", {"images": images, "labels": labels}
+    tensors = {f"{split}_{what}": each.clone() for split in ("train", "test") for what, each in given.items()}
+    save_file(tensors, path, metadata={"description": '{"classes": ["a", "b"]}'})
+    with pytest.raises(InputError, match=rf"^{path} is not a packed data set \({sentence}\): "):
+        read(path, "test")
+
+
+def test_a_class_without_images_is_not_packed(tmp_path):
+    whole, part = Dataset(IMAGES, LABELS, ("a", "b")), Dataset(IMAGES[1:], LABELS[1:], ("a", "b"))
+    with pytest.raises(InputError, match="^letters: class 'a' has no test image: take more of them$"):
+        pack("letters", {"train": whole, "test": part}, tmp_path / "file.safetensors")
+    assert list(tmp_path.iterdir()) == []
 
 
 # parts

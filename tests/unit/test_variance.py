@@ -156,22 +156,74 @@ def test_the_model_is_measured_in_evaluation_mode_and_left_as_it_was():
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
+def spotted(number: int, value: float) -> torch.Tensor:
+    """Four images, one of them with a pixel of this value."""
+    images = torch.rand(4, 1, 2, 2)
+    images[number, 0, 1, 1] = value
+    return images
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
         (dict(labels=torch.tensor([0, 0, 0, 1])), "class 'b' has 1 image"),
         (dict(labels=torch.tensor([0, 0, 0, 0])), "class 'b' has 0 image"),
         (dict(labels=torch.tensor([0, 0, 1, 2])), "labels go from 0 to 2, but there are 2 classes"),
+        (dict(labels=torch.tensor([0, 0, 1, -1])), "labels go from -1 to 1, but there are 2 classes"),
+        (dict(labels=torch.tensor([0.0, 0, 1, 1])), r"labels are torch\.float32: whole numbers that index the classes"),
+        (dict(labels=torch.tensor([False, False, True, True])), r"labels are torch\.bool: whole numbers"),
+        (
+            dict(labels=torch.tensor([[0], [0], [1], [1]])),
+            r"images are \(4, 1, 2, 2\) and labels \(4, 1\): N x C x H x W",
+        ),
         (dict(labels=torch.tensor([0, 1])), "images are"),
+        (dict(images=torch.rand(4, 2, 2)), r"images are \(4, 2, 2\) and labels \(4,\): N x C x H x W and N are needed"),
+        (dict(images=torch.rand(0, 1, 2, 2), labels=torch.zeros(0, dtype=torch.int64)), "class 'a' has 0 image"),
+        (
+            dict(images=torch.zeros(4, 1, 2, 2, dtype=torch.int64)),
+            r"images are torch\.int64: torch\.uint8 \(0 to 255\)",
+        ),
+        (dict(images=torch.zeros(4, 1, 2, 2, dtype=torch.complex64)), r"images are torch\.complex64: torch\.uint8"),
+        (dict(images=torch.full((4, 1, 2, 2), torch.nan)), "images: image 0 has pixels that are NaN or infinite"),
+        (dict(images=spotted(2, torch.nan)), "images: image 2 has pixels that are NaN or infinite: mend it, or leave"),
+        (dict(images=spotted(3, -torch.inf)), "images: image 3 has pixels that are NaN or infinite"),
+        (dict(images=spotted(1, 1e30)), "layer relu, unit 0: its activations are NaN, infinite or beyond 1e18"),
         (dict(angles=torch.tensor([0.0])), "needs at least 2"),
+        (dict(angles=torch.tensor(90.0)), "angles are one number, but a standard deviation over rotations needs"),
+        (dict(angles=torch.tensor([0, torch.nan])), "an angle is NaN or infinite: give degrees"),
         (dict(aggregations=["median"]), "unknown aggregation 'median'"),
-        (dict(images=torch.full((4, 1, 2, 2), torch.nan)), "layer relu, unit 0: its activations are NaN, infinite"),
+        (dict(aggregations=[]), "no aggregation is named: choose among mean, max, sum, spatial"),
+        (dict(classes=["a", "a"]), "a class may not be called 'a', as another stratum is: rename it"),
+        (dict(classes=["all", "b"]), "a class may not be called 'all', as another stratum is: rename it"),
+        (dict(classes=["a", "b", "c"]), "class 'c' has 0 image"),
+        (dict(mean=torch.tensor([0.5, 0.5])), r"mean is \[0\.5, 0\.5\]: a finite number for each of 1 channels"),
+        (dict(mean=torch.tensor([torch.nan])), r"mean is \[nan\]: a finite number for each of 1 channels"),
+        (dict(std=torch.tensor([0.0])), r"std is \[0\.0\]: images are divided by it, so it must be more than 0"),
+        (dict(layers=["conv*"]), r"no layer matches 'conv\*': the layers are "),
     ],
 )
 def test_bad_input_is_one_sentence(change, sentence):
-    given = dict(images=torch.rand(4, 1, 2, 2), labels=torch.tensor([0, 0, 1, 1]), angles=angles(2)) | change
-    with pytest.raises(InputError, match=sentence):
-        measure(Known(), given.pop("images"), given.pop("labels"), ["a", "b"], given.pop("angles"), **given)
+    given = dict(images=torch.rand(4, 1, 2, 2), labels=torch.tensor([0, 0, 1, 1]), classes=["a", "b"], angles=angles(2))
+    with pytest.raises(InputError, match=sentence) as error:
+        measure(Known(), **given | change)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("images", "shape"),
+    [
+        (torch.rand(4, 1, 5, 5), r"1 x 5 x 5, torch\.float32"),
+        (torch.rand(4, 3, 2, 2), r"3 x 2 x 2, torch\.float32"),
+        (torch.rand(4, 3, 5, 5).double(), r"3 x 5 x 5, torch\.float64"),
+        (torch.rand(4, 3, 9, 9), r"3 x 9 x 9, torch\.float32"),
+    ],
+)
+def test_images_that_a_network_does_not_take_are_one_sentence(images, shape):
+    """Of other channels, too small, of another precision than its weights, too large."""
+    network = nn.Sequential(nn.Conv2d(3, 2, 3), nn.Flatten(), nn.Linear(18, 2))
+    with pytest.raises(InputError, match=rf"the network does not take images of {shape} \(.+\)") as error:
+        measure(network, images, torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(2))
+    assert "\n" not in str(error.value)
 
 
 class Tight(nn.Sequential):
@@ -212,9 +264,14 @@ def test_a_single_image_that_does_not_fit_is_one_sentence():
         measure(Tight(3), images, labels, ["a", "b"], angles(4))
 
 
+class Broken(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x[{}["weights"]]
+
+
 def test_other_errors_of_a_network_are_its_own():
-    with pytest.raises(RuntimeError, match="expected input"):
-        measure(nn.Sequential(nn.Conv2d(3, 2, 3)), torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1]), "ab", angles(2))
+    with pytest.raises(KeyError, match="weights"):
+        measure(Broken(), torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1]), "ab", angles(2))
 
 
 def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch):

@@ -129,6 +129,12 @@ EXAMPLE = defaultdict(
 PUBLISHED = str(SCRIPTS / "rotvar" / "published.json")
 
 
+def expected_network(wildcards):
+    """What the description of a network must say, so that no other is measured in its place."""
+    options = ARCHITECTURES[wildcards.dataset][wildcards.model]
+    return dict(name=wildcards.model, options=options, seed=int(wildcards.seed))
+
+
 def code(script):
     """A script and the library modules that it imports, directly or not: what a rule depends on besides data.
 
@@ -221,11 +227,12 @@ def drawn(**only):
 
 def described_figures(wildcards):
     """The figures as declared, each with the rule that draws it."""
-    makers = {}
-    for declared in FIGURES:
+    shown, makers = drawn(), {}
+    captions = {figure["caption"] for figure in shown}
+    for declared in (one for one in FIGURES if one["caption"] in captions):
         example = f"{config['results']}/figures/{declared['name'].format_map(EXAMPLE)}.png"
         makers[declared["caption"]] = next(rule.name for rule in workflow.rules if rule.is_producer(example))
-    return [{**declared, "rule": makers[declared["caption"]]} for declared in drawn()]
+    return [{**figure, "rule": makers[figure["caption"]]} for figure in shown]
 
 
 def described_rules(wildcards):

@@ -17,6 +17,7 @@ rule measure_accuracy:
         mem_mb=8000,
         runtime=120,
     params:
+        expected=expected_network,
         angles=lookup(within=config, dpath="measurement/angles"),
     message:
         "Classifying rotated {wildcards.dataset}: {wildcards.model}, {wildcards.training}, seed {wildcards.seed}"

@@ -21,6 +21,7 @@ if SHARDS == 1:
             mem_mb=16000,
             runtime=720,
         params:
+            expected=expected_network,
             transformation=ROTATION,
             measurement=MEASUREMENT,
         message:
@@ -50,6 +51,7 @@ else:
             mem_mb=16000,
             runtime=720,
         params:
+            expected=expected_network,
             transformation=ROTATION,
             measurement=MEASUREMENT,
             classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
@@ -99,6 +101,7 @@ rule measure_transformation:
         mem_mb=16000,
         runtime=720,
     params:
+        expected=expected_network,
         transformation=lookup(within=TRANSFORMATIONS, dpath="{transformation}"),
         measurement=MEASUREMENT,
     message:
@@ -127,6 +130,7 @@ rule measure_convergence:
         mem_mb=8000,
         runtime=120,
     params:
+        expected=expected_network,
         images=lookup(within=config, dpath="figures/convergence/images"),
         aggregation=lookup(within=config, dpath="figures/convergence/aggregation"),
         angles=lookup(within=config, dpath="measurement/angles"),
@@ -156,6 +160,7 @@ rule record_feature_maps:
         mem_mb=8000,
         runtime=30,
     params:
+        expected=expected_network,
         images=lookup(within=config, dpath="figures/feature_maps/images"),
         layers=lambda wildcards: config["figures"]["feature_maps"]["layers"].get(wildcards.model, []),
         angles=lookup(within=config, dpath="measurement/angles"),

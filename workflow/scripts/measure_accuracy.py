@@ -1,7 +1,7 @@
 """Measure how well one network classifies the test set as it is, at every angle, and randomly rotated."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def measure_accuracy(weights: str, dataset: str, angles: int, output: str) -> None:
-    """Write the accuracy of the network `weights` on the test set of the packed data set `dataset`."""
+def measure_accuracy(weights: str, dataset: str, expected: dict[str, Any], angles: int, output: str) -> None:
+    """Write the accuracy of the network `weights`, which must be as `expected` (`models.load`), on the test set of the
+    packed data set `dataset`."""
     began = time.perf_counter()
     test = packed.read(dataset, "test")
     device = devices.pick()
-    model, description = models.load(weights)
+    model, description = models.load(weights, **test.shape, **expected)
     mean, std = torch.tensor(description["mean"]), torch.tensor(description["std"])
     table = evaluation.accuracy(model.to(device), test, rotation.angles(angles), mean=mean, std=std)
     facts = provenance.record(
@@ -35,5 +36,9 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         torch.set_num_threads(snakemake.threads)
         measure_accuracy(
-            snakemake.input.weights, snakemake.input.dataset, snakemake.params.angles, snakemake.output.accuracy
+            snakemake.input.weights,
+            snakemake.input.dataset,
+            snakemake.params.expected,
+            snakemake.params.angles,
+            snakemake.output.accuracy,
         )

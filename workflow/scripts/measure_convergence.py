@@ -1,7 +1,7 @@
 """Measure one network on subsets of some test images and of the angles: how many of both are enough."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,14 +13,22 @@ if TYPE_CHECKING:
 
 
 def measure_convergence(
-    weights: str, dataset: str, images: int, angles: int, aggregation: str, precision: str, output: str
+    weights: str,
+    dataset: str,
+    expected: dict[str, Any],
+    images: int,
+    angles: int,
+    aggregation: str,
+    precision: str,
+    output: str,
 ) -> None:
-    """Write the layer means of the network `weights` on subsets of the first `images` test images and of twice as many
-    `angles` as the study has, so that the study's own number is one of the subsets."""
+    """Write the layer means of the network `weights`, which must be as `expected` (`models.load`), on subsets of the
+    first `images` test images and of twice as many `angles` as the study has, so that the study's own number is one of
+    the subsets."""
     began = time.perf_counter()
     test = packed.first(packed.read(dataset, "test"), images)
     device = devices.pick()
-    model, description = models.load(weights)
+    model, description = models.load(weights, **test.shape, **expected)
     table = convergence.measure(
         model.to(device),
         test.images,
@@ -48,6 +56,7 @@ if __name__ == "__main__":
         measure_convergence(
             snakemake.input.weights,
             snakemake.input.dataset,
+            snakemake.params.expected,
             snakemake.params.images,
             snakemake.params.angles,
             snakemake.params.aggregation,

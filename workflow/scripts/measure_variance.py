@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 def measure_variance(
     weights: str,
     dataset: str,
+    expected: dict[str, Any],
     transformation: dict[str, Any],
     measurement: dict[str, Any],
     classes: list[int] | None,
     output: str,
 ) -> None:
-    """Measure the network `weights` on the test set of the packed data set `dataset`.
+    """Measure the network `weights`, which must be as `expected` (`models.load`), on the test set of the packed data
+    set `dataset`.
 
     `transformation`: the limits of its families and `samples`, how many values each of their parameters has.
     Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
@@ -31,7 +33,7 @@ def measure_variance(
     began = time.perf_counter()
     test = packed.read(dataset, "test")
     device = devices.pick()
-    model, description = models.load(weights)
+    model, description = models.load(weights, **test.shape, **expected)
     transform = Transformation({name: limit for name, limit in transformation.items() if name != "samples"})
     grid = transform.grid(transformation["samples"])
     sweep = variance.sweep(
@@ -67,6 +69,7 @@ if __name__ == "__main__":
         measure_variance(
             snakemake.input.weights,
             snakemake.input.dataset,
+            snakemake.params.expected,
             snakemake.params.transformation,
             snakemake.params.measurement,
             snakemake.params.get("classes"),

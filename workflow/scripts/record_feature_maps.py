@@ -2,12 +2,13 @@
 
 import math
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 import torch
 
 from rotvar import devices, feature_maps, models, packed, provenance, results, rotation
+from rotvar.errors import InputError
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -17,14 +18,26 @@ MOST_ANGLES = 16  # columns that a figure has room for
 
 
 def record_feature_maps(
-    weights: str, dataset: str, variance: str, images: list[int], layers: list[str], angles: int, output: str
+    weights: str,
+    dataset: str,
+    variance: str,
+    expected: dict[str, Any],
+    images: list[int],
+    layers: list[str],
+    angles: int,
+    output: str,
 ) -> None:
     """Write the maps of the test images with the numbers `images`, at `angles` angles or, where these are too many for
     a figure, at every second, third, ... of them. Channels are chosen by `spatial` where that was measured, else by the
     first aggregation."""
     began = time.perf_counter()
     test = packed.read(dataset, "test")
-    model, description = models.load(weights)  # on the CPU: a few images need no GPU
+    if max(images) >= len(test):
+        raise InputError(
+            f"figures.feature_maps.images asks for image {max(images)}, but {dataset} has {len(test)} test images: "
+            f"choose from 0 to {len(test) - 1}"
+        )
+    model, description = models.load(weights, **test.shape, **expected)  # on the CPU: a few images need no GPU
     measured = results.read(variance, stratum=["all"])
     aggregations = list(measured["aggregation"].unique())
     aggregation = "spatial" if "spatial" in aggregations else aggregations[0]
@@ -55,6 +68,7 @@ if __name__ == "__main__":
             snakemake.input.weights,
             snakemake.input.dataset,
             snakemake.input.variance,
+            snakemake.params.expected,
             snakemake.params.images,
             snakemake.params.layers,
             snakemake.params.angles,

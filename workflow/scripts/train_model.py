@@ -35,7 +35,7 @@ def train_model(
     began = time.perf_counter()
     train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
     device = devices.pick()
-    shape = {"channels": train.images.shape[1], "image_size": train.images.shape[2], "classes": len(train.classes)}
+    shape = train.shape
     configuration = {"architecture": architecture, "recipe": recipe, "augmentation": augmentation}
     definition = configuration | {"name": name, "seed": seed}
     checkpoint = Checkpoint(Path(weights).parent, definition, [dataset, *code])

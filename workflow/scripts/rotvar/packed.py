@@ -17,20 +17,44 @@ SPLITS = ("train", "test")
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images and their labels, one split of a data set."""
+    """Images and their labels, one split of a data set. Raises InputError where they are none."""
 
     images: Tensor  # uint8, N x C x H x W
     labels: Tensor  # int64, N; indexes `classes`
     classes: tuple[str, ...]
 
+    def __post_init__(self) -> None:
+        images, labels, count = self.images, self.labels, len(self.classes)
+        if images.dtype != torch.uint8 or images.dim() != 4:
+            raise InputError(f"images are {_kind(images)}: uint8, N x C x H x W, is needed")
+        if labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
+            raise InputError(f"labels are {_kind(labels)}: int64, {len(images)}, one an image, is needed")
+        if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < count:
+            raise InputError(f"labels go from {labels.min()} to {labels.max()}, but there are {count} classes")
+
     def __len__(self) -> int:
         return len(self.labels)
 
+    @property
+    def shape(self) -> dict[str, int]:
+        """What a network for these images is built for: channels, image_size, classes."""
+        return {"channels": self.images.shape[1], "image_size": self.images.shape[2], "classes": len(self.classes)}
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"{str(tensor.dtype).removeprefix('torch.')}, {' x '.join(map(str, tensor.shape))}"
+
 
 def pack(name: str, splits: dict[str, Dataset], path: str | Path) -> None:
-    """Write the splits of a data set ("train", "test") into one safetensors file."""
+    """Write the splits of a data set ("train", "test") into one safetensors file.
+
+    Raises InputError for a class without images.
+    """
     tensors: dict[str, Tensor] = {}
     for split, dataset in splits.items():
+        for label, count in enumerate(torch.bincount(dataset.labels, minlength=len(dataset.classes)).tolist()):
+            if not count:
+                raise InputError(f"{name}: class '{dataset.classes[label]}' has no {split} image: take more of them")
         tensors |= {f"{split}_images": dataset.images, f"{split}_labels": dataset.labels}
     description = json.dumps({"name": name, "classes": splits["train"].classes})
     with atomic(path) as part:

@@ -24,6 +24,7 @@ from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
 from rotvar.rotation import present, rotate
+from rotvar.summary import SUMMARY_STRATA
 from rotvar.sweep import AGGREGATIONS, Done, Sweep, kept_series, passes
 
 log = logging.getLogger("rotvar")
@@ -70,9 +71,10 @@ def measure(
     Returns a row for each layer, unit, stratum ("all", "stratified" and every class) and aggregation: layer,
     layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance.
 
-    Raises InputError for fewer than two angles, a class with fewer than two images, labels that index no class, an
-    unknown aggregation or precision, a pattern that no layer matches, activations that are not finite, and statistics
-    that do not fit in memory (`memory.of_state` says what they take).
+    Raises InputError for images of another shape or type, or with pixels that are not finite; for images that the
+    network does not take; labels that index no class; class names that are not told apart; a class with fewer than two
+    images; fewer than two angles; an unknown aggregation or precision; a pattern that no layer matches; activations
+    that are not finite; and statistics that do not fit in memory (`memory.of_state` says what they take).
     """
     return sweep(
         model, images, labels, classes, angles, transform=transform, mean=mean, std=std, aggregations=aggregations,
@@ -104,7 +106,8 @@ def sweep(
     Everything else as in `measure`.
     """
     aggregations = tuple(aggregations)
-    _check(images, labels, classes, angles, aggregations)
+    _check_images(images, labels, classes, mean, std)
+    _check(angles, aggregations)
     part = range(len(classes)) if part is None else sorted(part)
     device = next(model.parameters(), images).device
     mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
@@ -156,7 +159,13 @@ def _probe(
 ) -> dict[Layer, Tensor]:
     """The output of each layer that will be measured, for two images; empty tensors, of which the shape matters."""
     outputs: dict[Layer, Tensor] = {}
-    recorder.run(images, lambda layer, output: outputs.update({layer: output.to("meta")}))
+    try:
+        recorder.run(images, lambda layer, output: outputs.update({layer: output.to("meta")}))
+    except RuntimeError as error:
+        if memory.exhausted(error):
+            raise
+        shape, reason = " x ".join(map(str, images.shape[1:])), str(error).splitlines()[0]
+        raise InputError(f"the network does not take images of {shape}, {images.dtype} ({reason})") from error
     for pattern in [*layers, *(channel_axes or {})]:
         if not any(matches(layer.name, [pattern]) for layer in outputs):
             names = ", ".join(layer.name for layer in outputs)
@@ -222,17 +231,43 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
     return min([_run_in_parts(run, half, set(done)) for half in batch.tensor_split(2)])
 
 
-def _check(images: Tensor, labels: Tensor, classes: Sequence[str], angles: Tensor, aggregations: Sequence[str]) -> None:
-    if images.dim() != 4 or len(images) != len(labels):
+def _check(angles: Tensor, aggregations: Sequence[str]) -> None:
+    if angles.dim() != 1 or len(angles) < 2:
+        shape = " x ".join(map(str, angles.shape)) or "one number"
+        raise InputError(f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row")
+    if not angles.isfinite().all():
+        raise InputError("an angle is NaN or infinite: give degrees")
+    if not aggregations:
+        raise InputError(f"no aggregation is named: choose among {', '.join(AGGREGATIONS)}")
+    if unknown := set(aggregations) - set(AGGREGATIONS):
+        raise InputError(f"unknown aggregation '{min(unknown)}': choose among {', '.join(AGGREGATIONS)}")
+
+
+def _check_images(
+    images: Tensor, labels: Tensor, classes: Sequence[str], mean: Tensor | None, std: Tensor | None
+) -> None:
+    if images.dim() != 4 or labels.shape != images.shape[:1]:
         raise InputError(
             f"images are {tuple(images.shape)} and labels {tuple(labels.shape)}: N x C x H x W and N are needed"
         )
-    if len(angles) < 2:
-        raise InputError(f"{len(angles)} angle given, but a standard deviation over rotations needs at least 2")
-    if unknown := set(aggregations) - set(AGGREGATIONS):
-        raise InputError(f"unknown aggregation '{min(unknown)}': choose among {', '.join(AGGREGATIONS)}")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise InputError(f"images are {images.dtype}: torch.uint8 (0 to 255) or a floating-point type is needed")
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise InputError(f"labels are {labels.dtype}: whole numbers that index the classes are needed")
+    for number, image in enumerate(images if images.is_floating_point() else []):
+        if not image.isfinite().all():
+            raise InputError(f"images: image {number} has pixels that are NaN or infinite: mend it, or leave it out")
+    for name, values in (("mean", mean), ("std", std)):
+        numbers = torch.as_tensor(0.5 if values is None else values)
+        if numbers.numel() not in (1, images.shape[1]) or not numbers.isfinite().all():
+            raise InputError(f"{name} is {numbers.tolist()}: a finite number for each of {images.shape[1]} channels")
+        if name == "std" and not (numbers > 0).all():
+            raise InputError(f"std is {numbers.tolist()}: images are divided by it, so it must be more than 0")
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise InputError(f"labels go from {labels.min()} to {labels.max()}, but there are {len(classes)} classes")
+    names = [*SUMMARY_STRATA, *classes]
+    if twice := [name for name in classes if names.count(name) > 1]:
+        raise InputError(f"a class may not be called '{twice[0]}', as another stratum is: rename it")
     for name, count in zip(classes, torch.bincount(labels, minlength=len(classes)).tolist(), strict=True):
         if count < 2:
             raise InputError(

@@ -45,6 +45,7 @@ STYLE = {
     "grid.color": "#E3E3E3",
     "grid.linewidth": 0.6,
     "lines.linewidth": 1.5,
+    "text.parse_math": False,  # a class called $x$ is no formula
     "savefig.dpi": 200,
     "svg.fonttype": "none",  # text stays text: it can be searched and edited, and files are a third
     "svg.hashsalt": "rotvar",  # the same figure is the same file

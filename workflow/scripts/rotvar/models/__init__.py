@@ -53,21 +53,37 @@ def save(model: nn.Module, path: str | Path, description: dict[str, Any]) -> Non
         save_file(weights, part, metadata={"description": json.dumps(description)})
 
 
-def load(path: str | Path) -> tuple[nn.Module, dict[str, Any]]:
+def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
     """Read a network that `save` wrote: in evaluation mode, on the CPU, channels last; and its description.
 
-    Raises InputError where the file is damaged or its weights do not fit the network it describes.
+    expected: what must stand in the description, such as `name`, `options` and `channels`. Raises InputError where
+    something else does, where the file is damaged, and where its weights do not fit the network it describes.
     """
     try:
         with safe_open(path, framework="pt") as file:
             description = json.loads(file.metadata()["description"])
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         shape = {key: description[key] for key in ("name", "channels", "image_size", "classes")}
-        model = build(**shape, **description["options"])
-        model.load_state_dict(weights)
+        with torch.device("meta"):  # takes no memory, whatever sizes the description names
+            model = build(**shape, **description["options"])
+        _check_shapes(model, weights)
+        model.load_state_dict(weights, assign=True)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
         remedy = "delete it and train again"
         raise InputError(f"{path} does not hold the weights of a network ({reason}): {remedy}") from error
+    for key, value in expected.items():
+        if (found := description.get(key)) != value:
+            remedy = "delete it, and the workflow trains that one"
+            raise InputError(f"{path} holds a network with {key} {found}, but {value} is asked for: {remedy}")
     # Convolutions then compute, and hand on, channels-last maps: 1.6 times faster on a CPU
     return model.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]
+
+
+def _check_shapes(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
+    """Raise ValueError, with the first tensor that differs, unless the weights are those of the network."""
+    needed = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {name: list(tensor.shape) for name, tensor in weights.items()}
+    for name in [*needed, *found]:
+        if needed.get(name) != found.get(name):
+            raise ValueError(f"{name} is {found.get(name, 'missing')}, but must be {needed.get(name, 'left out')}")
