@@ -232,7 +232,7 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
 
 
 def _check(angles: Tensor, aggregations: Sequence[str]) -> None:
-    if angles.dim() != 1 or len(angles) < 2:
+    if angles.dim() not in (1, 2) or len(angles) < 2:
         shape = " x ".join(map(str, angles.shape)) or "one number"
         raise InputError(f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row")
     if not angles.isfinite().all():
