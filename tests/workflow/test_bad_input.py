@@ -39,14 +39,14 @@ def errors(run: "subprocess.CompletedProcess[str]") -> list[str]:
     """The sentences that a run ended with; there is no traceback."""
     assert run.returncode != 0
     assert "Traceback" not in run.stdout + run.stderr
-    return [line for line in run.stderr.splitlines() if line.startswith("Error")]
+    return [line for line in run.stderr.splitlines() if line.startswith(("Error: ", "Error in the configuration: "))]
 
 
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["--config", "epochs=3"], "the configuration has no key 'epochs' (did you mean training.default.epochs?)"),
-        (["--config", "seeds=[0, 0]"], "seeds[0] is '0': it must be a whole number"),
+        (["--config", "seeds=[0]"], "seeds[0] is '0': it must be a whole number (YAML reads this spelling as text"),
         (["--config", "results=workflow/x"], "results is 'workflow/x', but workflow is a part of the program"),
         (["--config", "results=.."], "results is '..', which holds the program itself"),
         (["--configfile", "twice.yaml"], "twice.yaml: mnist stands twice in the same mapping, in lines 2 and 3"),

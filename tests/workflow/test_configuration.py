@@ -424,6 +424,7 @@ def test_a_key_that_stands_twice_is_no_key_to_overlook() -> None:
     ]
     assert configuration.repeated((ROOT / "config.yaml").read_text()) == []
     assert configuration.repeated('{"a":\t[1]}') == []
+    assert configuration.repeated("a: &a [*a]") == []
 
 
 def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -70,7 +70,7 @@ def repeated(text: str) -> list[str]:
     """A sentence for each key that stands twice in the same mapping of a YAML text, where YAML takes the last one."""
     try:
         found = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader)))
-    except yaml.YAMLError:  # JSON with tabs
+    except (yaml.YAMLError, RecursionError):  # JSON with tabs; what contains itself, which `problems` says
         return []
     return [
         f"{key.value} stands twice in the same mapping, in lines {first + 1} and {key.start_mark.line + 1}: keep one."
