@@ -5,18 +5,17 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rotvar import devices, evaluation, models, packed, provenance, results, rotation
+from rotvar import devices, evaluation, models, packed, provenance, results, rotation, slots
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def measure_accuracy(weights: str, dataset: str, angles: int, output: str) -> None:
-    """Write the accuracy of the network `weights` on the test set of the packed data set `dataset`."""
+def measure_accuracy(weights: str, dataset: str, angles: int, device: torch.device, output: str) -> None:
+    """Write the accuracy of the network `weights`, on `device`, on the test set of the packed data set `dataset`."""
     began = time.perf_counter()
     test = packed.read(dataset, "test")
-    device = devices.pick()
     model, description = models.load(weights)
     mean, std = torch.tensor(description["mean"]), torch.tensor(description["std"])
     table = evaluation.accuracy(model.to(device), test, rotation.angles(angles), mean=mean, std=std)
@@ -32,8 +31,11 @@ def measure_accuracy(weights: str, dataset: str, angles: int, output: str) -> No
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        torch.set_num_threads(snakemake.threads)
+    with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_accuracy(
-            snakemake.input.weights, snakemake.input.dataset, snakemake.params.angles, snakemake.output.accuracy
+            snakemake.input.weights,
+            snakemake.input.dataset,
+            snakemake.params.angles,
+            device,
+            snakemake.output.accuracy,
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rotvar import convergence, devices, models, packed, provenance, results, rotation
+from rotvar import convergence, devices, models, packed, provenance, results, rotation, slots
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -13,13 +13,19 @@ if TYPE_CHECKING:
 
 
 def measure_convergence(
-    weights: str, dataset: str, images: int, angles: int, aggregation: str, precision: str, output: str
+    weights: str,
+    dataset: str,
+    images: int,
+    angles: int,
+    aggregation: str,
+    precision: str,
+    device: torch.device,
+    output: str,
 ) -> None:
     """Write the layer means of the network `weights` on subsets of the first `images` test images and of twice as many
-    `angles` as the study has, so that the study's own number is one of the subsets."""
+    `angles` as the study has, so that the study's own number is one of the subsets. `device` computes."""
     began = time.perf_counter()
     test = packed.first(packed.read(dataset, "test"), images)
-    device = devices.pick()
     model, description = models.load(weights)
     table = convergence.measure(
         model.to(device),
@@ -43,8 +49,7 @@ def measure_convergence(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        torch.set_num_threads(snakemake.threads)
+    with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_convergence(
             snakemake.input.weights,
             snakemake.input.dataset,
@@ -52,5 +57,6 @@ if __name__ == "__main__":
             snakemake.params.angles,
             snakemake.params.aggregation,
             snakemake.params.precision,
+            device,
             snakemake.output.convergence,
         )
