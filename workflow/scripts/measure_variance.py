@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import devices, models, packed, provenance, results, variance
+from rotvar import devices, models, packed, provenance, results, slots, variance
 from rotvar.jobs import job
 from rotvar.transformations import Transformation
 
@@ -22,17 +22,17 @@ def measure_variance(
     transformation: dict[str, Any],
     measurement: dict[str, Any],
     classes: list[int] | None,
+    device: torch.device,
     output: str,
 ) -> None:
     """Measure the network `weights`, which must be as `expected` (`models.load`), on the test set of the packed data
-    set `dataset`.
+    set `dataset`; `device` computes.
 
     `transformation`: the limits of its families and `samples`, how many values each of their parameters has.
     Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
     """
     began = time.perf_counter()
     test = packed.read(dataset, "test")
-    device = devices.pick()
     model, description = models.load(weights, **test.shape, **expected)
     transform = Transformation({name: limit for name, limit in transformation.items() if name != "samples"})
     grid = transform.grid(transformation["samples"])
@@ -64,8 +64,7 @@ def measure_variance(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        torch.set_num_threads(snakemake.threads)
+    with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_variance(
             snakemake.input.weights,
             snakemake.input.dataset,
@@ -73,5 +72,6 @@ if __name__ == "__main__":
             snakemake.params.transformation,
             snakemake.params.measurement,
             snakemake.params.get("classes"),
+            device,
             snakemake.output[0],
         )
