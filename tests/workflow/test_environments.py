@@ -1,23 +1,32 @@
-"""Under --use-conda a job has what its script imports."""
+"""Under --use-conda a job has what its script imports, and no more, in the versions that the package asks for."""
 
 import ast
 import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 import yaml
 from copies import ROOT
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
+from rattler import MatchSpec
 
 SCRIPTS = ROOT / "workflow" / "scripts"
-# Where the name of the package in conda-forge is not that of the module
+ENVIRONMENTS = {file.stem: yaml.safe_load(file.read_text()) for file in (ROOT / "workflow" / "envs").glob("*.yaml")}
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+# Where conda-forge's name of a package is not the module's, or not PyPI's
+MODULES = {"PIL": "pillow", "sklearn": "scikit-learn"}
 PACKAGES = {
-    "matplotlib": {"matplotlib-base"},
-    "PIL": {"pillow"},
-    "seaborn": {"seaborn-base"},
-    "sklearn": {"scikit-learn"},
+    "matplotlib": {"matplotlib-base"},  # without Qt
+    "seaborn": {"seaborn-base"},  # without statsmodels
     "torch": {"pytorch", "pytorch-gpu"},
 }
+# What no script imports: what the scripts are written in, the choice of a build, and what pandas imports for a table in
+# Markdown and in LaTeX
+UNIMPORTED = {"python", "cuda-version", "tabulate", "jinja2"}
 
 
 def jobs() -> list[tuple[str, str]]:
@@ -53,14 +62,69 @@ def imported(file: Path, seen: set[Path]) -> set[str]:
     return found | {name.split(".")[0] for name in names}
 
 
+def needed(*files: Path) -> set[str]:
+    """The distributions on PyPI that files import; their names are the modules', but for MODULES."""
+    modules: set[str] = set().union(*(imported(file, set()) for file in files))
+    return {MODULES.get(name, name) for name in modules - set(sys.stdlib_module_names) - {"rotvar", "snakemake"}}
+
+
+def packages(environment: str) -> dict[str, str]:
+    """The version that an environment asks for of each of its packages."""
+    names = (spec.split() for spec in ENVIRONMENTS[environment]["dependencies"])
+    return {name: version for name, version, *_ in names}
+
+
 def test_there_are_jobs_of_every_environment():
-    assert {environment for _, environment in jobs()} == {f.stem for f in (ROOT / "workflow" / "envs").glob("*.yaml")}
+    assert {environment for _, environment in jobs()} == ENVIRONMENTS.keys()
 
 
 @pytest.mark.parametrize(("script", "environment"), jobs())
-def test_the_environment_names_what_the_script_imports(script, environment):
-    content = yaml.safe_load((ROOT / "workflow" / "envs" / f"{environment}.yaml").read_text())
-    available = {package.split()[0] for package in content["dependencies"]}
-    needed = imported(SCRIPTS / f"{script}.py", set()) - set(sys.stdlib_module_names) - {"rotvar", "snakemake"}
-    missing = {module for module in needed if not PACKAGES.get(module, {module}) & available}
-    assert not missing
+def test_an_environment_names_what_each_of_its_scripts_imports(script, environment):
+    available = packages(environment).keys()
+    assert not {name for name in needed(SCRIPTS / f"{script}.py") if not PACKAGES.get(name, {name}) & available}
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_names_no_more_than_its_scripts_import(environment):
+    imports = needed(*(SCRIPTS / f"{script}.py" for script, name in jobs() if name == environment))
+    used = set().union(*(PACKAGES.get(name, {name}) for name in imports))
+    assert packages(environment).keys() - used - UNIMPORTED == set()
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_comes_from_conda_forge_alone(environment):
+    content = ENVIRONMENTS[environment]
+    assert content.keys() == {"channels", "dependencies"}
+    assert content["channels"] == ["conda-forge", "nodefaults"]
+    assert all(isinstance(spec, str) for spec in content["dependencies"])  # there is no section of pip's
+
+
+@pytest.mark.parametrize(
+    "spec", sorted({spec for content in ENVIRONMENTS.values() for spec in content["dependencies"]})
+)
+def test_conda_understands_every_entry(spec):
+    understood = MatchSpec(spec, strict=True)
+    assert f"{understood.name.normalized} {understood.version}" == " ".join(spec.split()[:2])
+
+
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_an_environment_allows_the_versions_that_the_package_allows(environment):
+    """The package can also be installed by pip: `pip install .`"""
+    allowed = {"python": SpecifierSet(PROJECT["requires-python"])}
+    for requirement in map(Requirement, PROJECT["dependencies"]):
+        allowed |= dict.fromkeys(PACKAGES.get(requirement.name, {requirement.name}), requirement.specifier)
+    for name, version in packages(environment).items():
+        if name != "cuda-version":
+            assert SpecifierSet(version) == allowed[name], name
+
+
+def test_the_package_requires_what_it_imports_and_no_more():
+    required = {Requirement(requirement).name for requirement in PROJECT["dependencies"]}
+    assert required - UNIMPORTED == needed(*(SCRIPTS / "rotvar").rglob("*.py")) - UNIMPORTED
+
+
+def test_pytorchs_build_is_that_of_the_device():
+    """Left to itself, the solver takes the build of the machine that it runs on: a login node has no GPU."""
+    builds = {name: set(ENVIRONMENTS[f"torch-{name}"]["dependencies"]) for name in ("cpu", "cuda")}
+    assert builds["cpu"] - builds["cuda"] == {"pytorch >=2.11,<3 cpu*"}
+    assert builds["cuda"] - builds["cpu"] == {"pytorch-gpu >=2.11,<3", "cuda-version >=12.9,<13"}
