@@ -10,16 +10,17 @@ import torch
 from rotvar import devices
 
 
-def test_the_gpu_is_picked_where_there_is_one(monkeypatch):
+def test_the_gpus_are_found_where_there_are_some(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert devices.pick().type == "cuda"
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert devices.visible() == [torch.device("cuda", 0), torch.device("cuda", 1)]
 
 
-def test_without_a_gpu_the_cpu_is_picked_and_the_log_says_so(monkeypatch, caplog):
+def test_without_a_gpu_there_is_the_cpu_and_the_log_says_so(monkeypatch, caplog):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with caplog.at_level(logging.INFO, logger="rotvar"):
-        assert devices.pick().type == "cpu"
-    assert caplog.messages == [f"no GPU: computing on the CPU with {torch.get_num_threads()} threads"]
+        assert devices.visible() == [torch.device("cpu")]
+    assert caplog.messages == [f"no GPU: computing on the CPU, {devices.describe(torch.device('cpu'))}"]
 
 
 def test_a_gpu_is_described_by_its_name(monkeypatch):

@@ -154,6 +154,12 @@ def test_every_job_has_a_log_and_a_benchmark(study: Path) -> None:
     assert Path("train_model/dataset=digits/model=simple_conv/training=rotated/seed=1") in logs
 
 
+def test_the_log_of_a_job_says_what_it_computes_on(study: Path) -> None:
+    for rule in ("train_model", "measure_accuracy", "measure_variance", "measure_convergence"):
+        for log in (study / "results" / "logs" / rule).rglob("*.log"):
+            assert re.search(r"no GPU: computing on the CPU, .*, 1 thread\n|computing on GPU 1 of \d", log.read_text())
+
+
 def test_a_second_run_makes_nothing(study: Path) -> None:
     run = run_snakemake(study, "--cores", "2", "--configfile", "study.yaml")
     assert run.returncode == 0

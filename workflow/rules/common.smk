@@ -261,14 +261,23 @@ def announce(workflow):
     except ModuleNotFoundError as error:  # under --use-conda, Snakemake's own environment needs no PyTorch
         logger.info(f"Networks are trained and measured on a GPU if their jobs find one ({error.name} is not here).")
         return
-    device = devices.pick()
-    logger.info(f"Networks are trained and measured on: {devices.describe(device)}.")
-    if device.type == "cpu":
-        rate = estimate.EFFICIENCY * estimate.rate() * workflow.cores
+    visible = devices.visible()
+    logger.info(f"Networks are trained and measured on: {', '.join(map(devices.describe, visible))}.")
+    if visible[0].type == "cpu":
+        cores = min(workflow.cores, os.cpu_count())
+        rate = estimate.EFFICIENCY * estimate.rate() * cores
         time = estimate.duration(sum(map(operations, networks)), rate)
         logger.info(
-            f"There is no GPU: this takes about {time} on {workflow.cores} cores. "
+            f"There is no GPU: this takes about {time} on {cores} cores. "
             "A small study on data that is already here: snakemake --workflow-profile demo"
+        )
+        return
+    places = config["jobs_per_gpu"] * len(visible)
+    limit = getattr(workflow.global_resources.get("gpu"), "value", None) or workflow.cores  # what --resources says
+    if places < min(workflow.cores, limit):
+        logger.info(
+            f"At most {places} of their jobs compute at a time (jobs_per_gpu: {config['jobs_per_gpu']}); others that are "
+            f"started wait, and hold a core. To start no others: --resources gpu={places}"
         )
 
 

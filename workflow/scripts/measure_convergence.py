@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import convergence, devices, models, packed, provenance, results, rotation
+from rotvar import convergence, devices, models, packed, provenance, results, rotation, slots
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -20,14 +20,14 @@ def measure_convergence(
     angles: int,
     aggregation: str,
     precision: str,
+    device: torch.device,
     output: str,
 ) -> None:
     """Write the layer means of the network `weights`, which must be as `expected` (`models.load`), on subsets of the
     first `images` test images and of twice as many `angles` as the study has, so that the study's own number is one of
-    the subsets."""
+    the subsets. `device` computes."""
     began = time.perf_counter()
     test = packed.first(packed.read(dataset, "test"), images)
-    device = devices.pick()
     model, description = models.load(weights, **test.shape, **expected)
     table = convergence.measure(
         model.to(device),
@@ -51,8 +51,7 @@ def measure_convergence(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        torch.set_num_threads(snakemake.threads)
+    with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_convergence(
             snakemake.input.weights,
             snakemake.input.dataset,
@@ -61,5 +60,6 @@ if __name__ == "__main__":
             snakemake.params.angles,
             snakemake.params.aggregation,
             snakemake.params.precision,
+            device,
             snakemake.output.convergence,
         )

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import devices, models, packed, provenance, results, rotation, variance
+from rotvar import devices, models, packed, provenance, results, rotation, slots, variance
 from rotvar.jobs import job
 
 if TYPE_CHECKING:
@@ -18,16 +18,16 @@ def measure_variance(
     expected: dict[str, Any],
     measurement: dict[str, Any],
     classes: list[int] | None,
+    device: torch.device,
     output: str,
 ) -> None:
     """Measure the network `weights`, which must be as `expected` (`models.load`), on the test set of the packed data
-    set `dataset`.
+    set `dataset`. `device` computes.
 
     Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
     """
     began = time.perf_counter()
     test = packed.read(dataset, "test")
-    device = devices.pick()
     model, description = models.load(weights, **test.shape, **expected)
     sweep = variance.sweep(
         model.to(device),
@@ -56,13 +56,13 @@ def measure_variance(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        torch.set_num_threads(snakemake.threads)
+    with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_variance(
             snakemake.input.weights,
             snakemake.input.dataset,
             snakemake.params.expected,
             snakemake.params.measurement,
             snakemake.params.get("classes"),
+            device,
             snakemake.output[0],
         )

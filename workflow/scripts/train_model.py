@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import devices, models, packed, provenance, results, training
+from rotvar import devices, models, packed, provenance, results, slots, training
 from rotvar.checkpoint import Checkpoint
 from rotvar.jobs import job
 
@@ -23,17 +23,17 @@ def train_model(
     rotation: float,
     seed: int,
     code: Iterable[str],
+    device: torch.device,
     *,
     weights: str,
     history: str,
 ) -> None:
-    """Train the network `name` on the packed data set `dataset`; write `weights` and `history`.
+    """Train the network `name` on the packed data set `dataset`, on `device`; write `weights` and `history`.
 
     Until both are there, a checkpoint stands beside them; other data or other `code` (files) do not go on from it.
     """
     began = time.perf_counter()
     train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
-    device = devices.pick()
     shape = train.shape
     configuration = {"architecture": architecture, "recipe": recipe, "rotation": rotation}
     definition = configuration | {"name": name, "seed": seed}
@@ -58,8 +58,7 @@ def train_model(
 
 
 if __name__ == "__main__":
-    with job(snakemake.log[0]):
-        torch.set_num_threads(snakemake.threads)
+    with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         train_model(
             snakemake.input.dataset,
             snakemake.wildcards.model,
@@ -68,6 +67,7 @@ if __name__ == "__main__":
             snakemake.params.rotation,
             int(snakemake.wildcards.seed),
             snakemake.input.code,
+            device,
             weights=snakemake.output.weights,
             history=snakemake.output.history,
         )

@@ -1,4 +1,4 @@
-"""Which device computes."""
+"""The devices that compute, and in which precision."""
 
 import logging
 import os
@@ -17,12 +17,12 @@ PRECISIONS = ("auto", "float32", "bfloat16")  # of a training
 MEASURED_PRECISIONS = ("float32", "tf32", "bfloat16")
 
 
-def pick() -> torch.device:
-    """The first visible GPU, or the CPU where there is none (said once in the log)."""
+def visible() -> list[torch.device]:
+    """The GPUs that this process may use, or the CPU where there is none (said in the log)."""
     if torch.cuda.is_available():
-        return torch.device("cuda")
-    log.info("no GPU: computing on the CPU with %d threads", torch.get_num_threads())
-    return torch.device("cpu")
+        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+    log.info("no GPU: computing on the CPU, %s", describe(torch.device("cpu")))
+    return [torch.device("cpu")]
 
 
 def describe(device: torch.device) -> str:

@@ -1,0 +1,54 @@
+"""A study on a machine with two GPUs, which are stand-ins: what they are given is computed on the CPU."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from conftest import STUDY
+from copies import copy_workflow, edit, run_snakemake
+
+from rotvar import slots
+
+ARGUMENTS = ("--cores", "4", "--configfile", "study.yaml")
+NETWORKS = Path("results/models/dataset=digits/model=simple_conv")
+TOLD = "At most 2 of their jobs compute at a time (jobs_per_gpu: 1); others that are started wait, and hold a core."
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Path:
+    """The workflow on such a machine, where the first GPU is in use until the test ends."""
+    folder = copy_workflow(tmp_path / "rotvar")
+    (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"seeds": [0]}))
+    library = folder / "workflow" / "scripts" / "rotvar"
+    edit(library / "devices.py", "if torch.cuda.is_available():", "if True:")
+    edit(library / "devices.py", "torch.cuda.device_count()", "2")
+    edit(library / "devices.py", "torch.cuda.get_device_name(device)", '"Stand-in"')
+    edit(library / "slots.py", 'Path("/tmp")', f'Path("{tmp_path}")')
+    edit(library / "slots.py", "str(torch.cuda.get_device_properties(number).uuid)", 'f"uuid-{number}"')
+    edit(library / "slots.py", "torch.cuda.set_device(visible[place])", "pass")
+    edit(library / "slots.py", "yield visible[place]", 'yield torch.device("cpu")')
+    return folder
+
+
+def test_jobs_take_the_gpu_that_is_free_and_the_user_is_told_how_many_compute(
+    machine: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(slots, "FOLDER", tmp_path)
+    with slots.taken(["uuid-0"], 1):
+        run = run_snakemake(machine, *ARGUMENTS, "--", "train")
+    assert run.returncode == 0, run.stderr
+    assert "Networks are trained and measured on: Stand-in, Stand-in." in run.stderr
+    assert f"{TOLD} To start no others: --resources gpu=2\n" in run.stderr
+    logs = [file.read_text() for file in (machine / "results" / "logs" / "train_model").rglob("*.log")]
+    assert len(logs) == 2
+    assert all("computing on GPU 2 of 2: Stand-in" in log for log in logs)
+
+    # Neither how many jobs share a GPU nor how many are started makes a result stale; either keeps jobs from waiting
+    (machine / "shared.yaml").write_text(yaml.safe_dump({"jobs_per_gpu": 2}))
+    for training, arguments in (("rotated", ["shared.yaml"]), ("unrotated", ["--resources", "gpu=2"])):
+        (machine / NETWORKS / f"training={training}" / "seed=0" / "weights.safetensors").unlink()
+        run = run_snakemake(machine, *ARGUMENTS, *arguments, "--", "train")
+        assert run.returncode == 0, run.stderr
+        assert "data sets 0, trained networks 1, measurements 0" in run.stderr
+        assert "Stand-in, Stand-in." in run.stderr
+        assert "others that are started wait" not in run.stderr
