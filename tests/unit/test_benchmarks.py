@@ -5,6 +5,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -61,3 +62,25 @@ def test_the_tables_of_a_file_are_those_that_its_run_printed(run):
     printed, out = run
     assert NETWORK in printed
     assert train_benchmark("--table", out) == printed
+
+
+def test_jobs_side_by_side_are_compared_with_the_same_jobs_one_after_another(tmp_path, monkeypatch):
+    """With stand-ins for the runs of Snakemake, which take as many seconds as they have cores."""
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    import jobs
+
+    runs = []
+
+    def made_again(folder, part, networks, cores, threads):
+        runs.append((cores, threads))
+        return float(cores)
+
+    monkeypatch.setattr(jobs, "made_again", made_again)
+    options = SimpleNamespace(jobs=4, cores=2, repeats=2)
+    found = jobs.side_by_side(tmp_path, "train", [], options)
+    sides = [(4, 1), (1, 1), (2, 2)]
+    assert runs == sides + sides[::-1]
+    assert {other: of["ratio"] for other, of in found["ratios"].items()} == {
+        "one_after_another": 4,
+        "one_after_another_on_all_cores": 2,
+    }

@@ -1,6 +1,8 @@
-"""Under --use-conda a job has what its script imports, and no more, in the versions that the package asks for."""
+"""With --use-conda a job has what its script imports, and no more, in the versions that the package asks for. Without it
+no conda is needed."""
 
 import ast
+import os
 import re
 import sys
 import tomllib
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from copies import ROOT
+from copies import ROOT, copy_workflow, run_snakemake
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from rattler import MatchSpec
@@ -118,13 +120,23 @@ def test_an_environment_allows_the_versions_that_the_package_allows(environment)
             assert SpecifierSet(version) == allowed[name], name
 
 
-def test_the_package_requires_what_it_imports_and_no_more():
-    required = {Requirement(requirement).name for requirement in PROJECT["dependencies"]}
-    assert required - UNIMPORTED == needed(*(SCRIPTS / "rotvar").rglob("*.py")) - UNIMPORTED
-
-
 def test_pytorchs_build_is_that_of_the_device():
     """Left to itself, the solver takes the build of the machine that it runs on: a login node has no GPU."""
     builds = {name: set(ENVIRONMENTS[f"torch-{name}"]["dependencies"]) for name in ("cpu", "cuda")}
     assert builds["cpu"] - builds["cuda"] == {"pytorch >=2.11,<3 cpu*"}
     assert builds["cuda"] - builds["cpu"] == {"pytorch-gpu >=2.11,<3", "cuda-version >=12.9,<13"}
+
+
+def test_without_use_conda_no_conda_is_called(tmp_path):
+    folder = copy_workflow(tmp_path / "rotvar")
+    programs = tmp_path / "programs"
+    programs.mkdir()
+    for name in ("conda", "mamba", "micromamba"):
+        (programs / name).write_text(f"#!/bin/sh\ntouch {tmp_path}/called\nexit 1\n")
+        (programs / name).chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ['PATH']}"
+    data = "results/demo/data/digits.safetensors"
+    run = run_snakemake(folder, "--cores", "1", "--workflow-profile", "demo", "--", data, PATH=path)
+    assert run.returncode == 0, run.stderr
+    assert (folder / data).exists()
+    assert not (tmp_path / "called").exists()

@@ -4,11 +4,9 @@
 set -euo pipefail
 folder=$(realpath -m "${1:?the folder}")
 
-# What conda imports; its solver is the classic one (pycosat), because libmamba is not on PyPI
 python3 -m venv "$folder"
-"$folder/bin/pip" install --quiet --disable-pip-version-check archspec boltons conda-package-handling distro frozendict \
-  jsonpatch packaging platformdirs pluggy pycosat requests ruamel.yaml setuptools tqdm truststore zstandard
-"$folder/bin/pip" download --quiet --disable-pip-version-check --no-deps --dest "$folder/wheels" conda-lock==4.0.3
+"$folder/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: --requirement "$(dirname "$0")/requirements.txt"
+"$folder/bin/pip" download --quiet --disable-pip-version-check --no-deps --only-binary :all: --dest "$folder/wheels" conda-lock==4.0.3
 packages=$("$folder/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 "$folder/bin/python" -m zipfile -e "$folder"/wheels/conda_lock-*.whl "$folder/wheels/unpacked"
 mv "$folder/wheels/unpacked/conda_lock/_vendor/conda" "$packages/conda"
@@ -40,6 +38,7 @@ END
 echo "eval \"\$('$folder/bin/conda' shell.posix activate \"\$@\" || echo false)\"" >"$folder/bin/activate"
 cat >"$folder/.condarc" <<'END'
 solver: classic
+sat_solver: pysat
 add_pip_as_python_dependency: false
 channel_priority: strict
 auto_update_conda: false
