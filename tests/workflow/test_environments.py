@@ -1,5 +1,5 @@
-"""With --use-conda a job has what its script imports, and no more, in the versions that the package asks for. Without it
-no conda is needed."""
+"""With --use-conda a job has what its script imports, and no more, in the versions that the package asks for. No conda
+is needed without it."""
 
 import ast
 import os
