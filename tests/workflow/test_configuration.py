@@ -149,7 +149,7 @@ def test_the_studies_of_the_repository_are_good() -> None:
         (
             {"sedes": [0]},
             "the configuration has no key 'sedes' (did you mean 'seeds'?): its keys are results, datasets, models, "
-            "trainings, seeds, data, architectures, training, measurement, figures, conda.",
+            "trainings, seeds, data, architectures, training, measurement, figures, jobs_per_gpu, conda.",
         ),
     ],
 )
@@ -298,6 +298,9 @@ VALUES = [
     ("figures.convergence.images", 10**12, str(10**12), "it must be at most 1000000"),
     ("figures.convergence.images", None, "null", WHOLE),
     ("figures.convergence.aggregation", ["mean"], '["mean"]', "choose from mean, max"),
+    ("jobs_per_gpu", 0, "0", "it must be at least 1"),
+    ("jobs_per_gpu", 100, "100", "it must be at most 64"),
+    ("jobs_per_gpu", None, "null", WHOLE),
     ("conda", "cpu", "'cpu'", MAPPING),
     ("conda.torch", "gpu", "'gpu'", "choose from cpu, cuda"),
     ("conda.torch", None, "null", "choose from cpu, cuda"),
