@@ -16,7 +16,7 @@ from copies import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-OURS = {"rotvar", "common", "measure", "train", "accuracy", "conftest", "copies"} | {
+OURS = {"rotvar", "common", "measure", "train", "accuracy", "jobs", "conftest", "copies"} | {
     file.stem for file in (ROOT / "tests").rglob("*.py")
 }
 

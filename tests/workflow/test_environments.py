@@ -120,11 +120,6 @@ def test_an_environment_allows_the_versions_that_the_package_allows(environment)
             assert SpecifierSet(version) == allowed[name], name
 
 
-def test_the_package_requires_what_it_imports_and_no_more():
-    required = {Requirement(requirement).name for requirement in PROJECT["dependencies"]}
-    assert required - UNIMPORTED == needed(*(SCRIPTS / "rotvar").rglob("*.py")) - UNIMPORTED
-
-
 def test_pytorchs_build_is_that_of_the_device():
     """Left to itself, the solver takes the build of the machine that it runs on: a login node has no GPU."""
     builds = {name: set(ENVIRONMENTS[f"torch-{name}"]["dependencies"]) for name in ("cpu", "cuda")}
