@@ -117,7 +117,7 @@ def test_weights_of_another_network_are_not_measured(finished: Path) -> None:
     (error,) = errors(run_snakemake(finished, *command))
     assert error == (
         f"Error: results/models/{NETWORK}/weights.safetensors holds a network with options "
-        "{'width': 3, 'hidden': 4}, but {'width': 2, 'hidden': 4} is asked for: delete it, and the workflow trains "
+        "{'width': 3, 'hidden': 4}, but {'hidden': 4, 'width': 2} is asked for: delete it, and the workflow trains "
         "that one"
     )
     after = contents(finished / "results")
