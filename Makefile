@@ -1,9 +1,10 @@
 # make demo: everything on a small study. make test, make lint: what must hold before a commit.
+# make faults: the tests of faults, for hours.
 PYTHON ?= python3
 BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: demo test lint clean
+.PHONY: demo test faults lint clean
 
 demo: .venv/installed
 	snakemake --workflow-profile demo
@@ -13,6 +14,10 @@ demo: .venv/installed
 
 test: .venv/installed
 	pytest
+
+# The faults of docs/reliability.md, many times each: one to three hours.
+faults: .venv/installed
+	ROTVAR_FAULTS=long pytest tests/faults
 
 lint: .venv/installed
 	ruff check

@@ -51,4 +51,9 @@ rule all:
 
 onstart:
     pass_on_debug(workflow)
+    begin_alone()
     announce(workflow)
+
+
+onerror:
+    blame_memory()

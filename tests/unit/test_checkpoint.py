@@ -1,11 +1,16 @@
 """A checkpoint is found by what defines the training, is whole or not there, and goes when it is not needed."""
 
+import errno
+import hashlib
+import io
 import logging
+from pathlib import Path
 
 import pytest
 import torch
 
 from rotvar.checkpoint import Checkpoint
+from rotvar.errors import InputError
 
 STATE = {"weights": torch.arange(1000.0), "step": 3, "history": [(1, "train", 0.5)], "none": None}
 
@@ -63,12 +68,12 @@ def test_what_it_replaces_stays_until_it_is_whole(tmp_path, monkeypatch):
     checkpoint = place(tmp_path)
     checkpoint.save(STATE)
 
-    def full_disk(state, path):
-        path.write_bytes(b"half")
-        raise OSError("no space left on device")
+    def full_disk(path, content):
+        path.write_text("half")
+        raise OSError(errno.ENOSPC, "no space")
 
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="no space"):
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
+    with pytest.raises(InputError, match="No space left on device: 4 bytes of the file were written, [0-9,]+ are free"):
         checkpoint.save(STATE | {"step": 4})
     monkeypatch.undo()
     assert checkpoint.load()["step"] == 3
@@ -94,6 +99,9 @@ def test_nothing_in_it_is_executed(tmp_path, caplog):
             return ran.touch, ()
 
     checkpoint = place(tmp_path)
-    torch.save({"weights": Malicious()}, checkpoint.path)
-    assert checkpoint.load() is None
+    torch.save({"weights": Malicious()}, saved := io.BytesIO())
+    checkpoint.path.write_bytes(hashlib.sha256(saved.getvalue()).digest() + saved.getvalue())
+    with caplog.at_level(logging.WARNING, logger="rotvar"):
+        assert checkpoint.load() is None
+    assert "Weights only load failed" in caplog.text
     assert not ran.exists()

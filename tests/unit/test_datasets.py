@@ -7,6 +7,7 @@ import shutil
 import socket
 import tarfile
 import threading
+import urllib.request
 from collections.abc import Callable, Iterator
 from functools import cache, partial
 from http.client import HTTPException
@@ -19,7 +20,7 @@ import sklearn.datasets
 import torch
 import torchvision.datasets
 
-from rotvar import catalogue, datasets
+from rotvar import catalogue, datasets, download
 from rotvar.datasets import load, prepare
 from rotvar.errors import InputError
 from rotvar.packed import SPLITS, Dataset, read
@@ -46,6 +47,11 @@ class Server:
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), partial(Handler, directory=folder))
         self.url = f"http://127.0.0.1:{self.http.server_port}"
         threading.Thread(target=self.http.serve_forever, daemon=True).start()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "WAIT", 0.001)
 
 
 def point_torchvision_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,10 +219,10 @@ def test_an_unreachable_server_is_one_sentence(name, offline, tmp_path):
 
 @pytest.mark.parametrize("broken", [TimeoutError(), ConnectionResetError("reset\nby peer"), HTTPException()])
 def test_a_broken_connection_is_one_sentence(broken, monkeypatch, tmp_path):
-    def download_url(*args: object) -> None:
+    def urlopen(*_: object, **__: object) -> None:
         raise broken
 
-    monkeypatch.setattr(datasets, "download_url", download_url)
+    monkeypatch.setattr(urllib.request, "urlopen", urlopen)
     with pytest.raises(InputError, match=r"^mnist could not be downloaded \(.+\): check the network") as error:
         load("mnist", tmp_path, "train")
     assert "\n" not in str(error.value)

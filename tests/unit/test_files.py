@@ -1,9 +1,15 @@
 """Files appear under their final name only when they are whole."""
 
+import errno
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from copies import ROOT
 
+from rotvar.errors import InputError
 from rotvar.files import atomic
 
 
@@ -40,3 +46,49 @@ def test_the_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
     with atomic(tmp_path / "new") as temporary:
         temporary.touch()
     assert (tmp_path / "new").stat().st_mode == usual.stat().st_mode
+
+
+def test_what_a_killed_process_left_of_the_file_goes(tmp_path: Path) -> None:
+    """Of this file alone: another of the same folder may be written now."""
+    kill = "import os, signal, sys; from rotvar.files import atomic\nwith atomic('table.csv') as part:\n"
+    kill += "    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    subprocess.run([sys.executable, "-c", kill], cwd=tmp_path, env=environment)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".table.") and left.read_text() == "half"
+    other = tmp_path / ".another.0123456789abcdef0123456789abcdef.csv"
+    other.write_text("being written")
+    with atomic(tmp_path / "table.csv") as temporary:
+        temporary.write_text("whole")
+    assert sorted(tmp_path.iterdir()) == [other, tmp_path / "table.csv"]
+
+
+@pytest.mark.parametrize(
+    ("number", "sentence"),
+    [
+        (errno.EROFS, r"\(Read-only file system\): name another folder as `results` in the configuration, or change"),
+        (errno.EACCES, r"\(Permission denied\): name another folder"),
+        (errno.ENOSPC, r"\(No space left on device: 4 bytes of the file were written, [0-9,]+ are free\): free some"),
+        (errno.EDQUOT, r"\(Disk quota exceeded: 4 bytes of the file were written, [0-9,]+ are free\): free some space"),
+    ],
+)
+def test_a_disk_that_refuses_is_one_sentence(number: int, sentence: str, tmp_path: Path) -> None:
+    path = tmp_path / "table.csv"
+    with pytest.raises(InputError, match=f"^{path} cannot be written {sentence}"), atomic(path) as temporary:
+        temporary.write_text("half")
+        raise OSError(number, "refused", str(temporary))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_safetensors_says_of_a_full_disk(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="No space left on device"), atomic(tmp_path / "a.safetensors"):
+        raise RuntimeError("Error while serializing: I/O error: No space left on device (os error 28)")
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(errno.ECONNRESET, "reset"), PermissionError(errno.EACCES, "no", "/somewhere/else")]
+)
+def test_errors_of_other_things_stay_what_they_are(error: OSError, tmp_path: Path) -> None:
+    with pytest.raises(type(error)), atomic(tmp_path / "table.csv") as temporary:
+        temporary.touch()
+        raise error

@@ -1,12 +1,16 @@
 """How a script's block ends: the log, and what a user sees."""
 
 import logging
+import os
+import re
 import signal
+import time
 import warnings
 
 import pytest
 
 from rotvar.errors import InputError
+from rotvar.files import atomic
 from rotvar.interruption import Interrupted
 from rotvar.jobs import job
 
@@ -63,3 +67,54 @@ def test_a_job_that_was_asked_to_stop_says_so_and_ends_as_a_shell_would_say(numb
     log = (tmp_path / "a.log").read_text()
     assert log.endswith("asked to stop after step 3\n")
     assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), "CUDA"]
+)
+def test_memory_that_runs_out_is_a_sentence(error, tmp_path, capsys):
+    if error == "CUDA":
+        error = type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory\nand more")
+    with pytest.raises(SystemExit) as ended, job(tmp_path / "a.log"):
+        raise error
+    assert ended.value.code == 1
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"Error: memory ran out \(.+\): run fewer jobs at a time, or give the job more .*", sentence)
+    assert sentence in (tmp_path / "a.log").read_text()
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_ends_it_and_leaves_nothing_half_written(number, status, tmp_path, capsys):
+    former = signal.getsignal(number)
+    with pytest.raises(SystemExit) as ended, job(tmp_path / "a.log"), atomic(tmp_path / "table.csv") as part:
+        part.write_text("half")
+        os.kill(os.getpid(), number)
+        time.sleep(10)
+    assert ended.value.code == status
+    assert capsys.readouterr().err == "asked to stop: run again, and this file is made anew\n"
+    assert list(tmp_path.iterdir()) == [tmp_path / "a.log"]
+    assert signal.getsignal(number) is former
+
+
+def test_a_signal_is_not_taken_for_an_error(tmp_path):
+    """Libraries go on after errors of their own."""
+    with pytest.raises(SystemExit) as ended, job(tmp_path / "a.log"):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        except Exception:
+            time.sleep(10)
+    assert ended.value.code == 143
+
+
+def test_a_log_that_cannot_be_written_is_a_sentence(tmp_path):
+    (tmp_path / "logs").write_text("a file")
+    said = r"^Error: .*logs/a\.log cannot be written \(.+\): name another folder as"
+    with pytest.raises(SystemExit, match=said), job(tmp_path / "logs" / "a.log"):
+        raise AssertionError("the job does not begin")
+
+
+def test_a_log_that_gets_no_more_lines_is_no_failure(capsys):
+    with job("/dev/full"):  # a disk that is full when something is written
+        logging.getLogger("rotvar").info("a line")
+    assert capsys.readouterr().err == ""

@@ -17,19 +17,6 @@ def test_the_free_memory_of_a_gpu_counts_what_pytorch_has_cached(monkeypatch):
     assert memory.free(torch.device("cuda")) == 25
 
 
-def test_the_limits_of_control_groups_count(tmp_path):
-    """A job of a cluster: its own group sets no limit, the one around it does."""
-    own = tmp_path / "cgroup"
-    own.write_text("0::/slurm/job_7\n")
-    job = tmp_path / "slurm" / "job_7"
-    job.mkdir(parents=True)
-    for folder, limit, used in ((job, "max", "10"), (job.parent, "1000", "400")):
-        (folder / "memory.max").write_text(limit + "\n")
-        (folder / "memory.current").write_text(used + "\n")
-    assert memory._cgroup_limits(tmp_path, own) == [600]
-    assert memory._cgroup_limits(tmp_path, tmp_path / "nowhere") == []
-
-
 def test_the_state_takes_a_mean_and_an_m2_a_rotation_and_a_sum_twice():
     """For the class that goes by and for all before it, in float64."""
     assert memory.of_state(units=1000, rotations=16) == 2 * 1000 * (16 + 16 + 1) * 8

@@ -8,7 +8,7 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rotvar import catalogue, models
+from rotvar import catalogue, checksum, models
 from rotvar.errors import InputError
 
 CASES = {
@@ -172,7 +172,7 @@ def test_a_network_that_cannot_be_built_is_one_sentence(name, options, sentence)
 # on disk
 
 
-DAMAGED = r"weights\.safetensors does not hold the weights of a network \(.+\): delete it and train again$"
+DAMAGED = r"weights\.safetensors does not hold the weights of a network \(.+\): make it again with "
 
 
 def description(model: str, **changed: object) -> dict:
@@ -215,13 +215,16 @@ def test_damaged_weights_are_named(how, tmp_path):
     if how == "missing":
         path.unlink()
     elif how == "no description":
-        save_file(load_file(path), path)
+        save_file(load_file(path), path, metadata={"checksum": checksum.BLANK})
+        checksum.stamp(path)
     elif how == "no options":
-        save_file(load_file(path), path, metadata={"description": json.dumps({"name": "simple_conv"})})
+        described = json.dumps({"name": "simple_conv", "checksum": checksum.BLANK})
+        save_file(load_file(path), path, metadata={"description": described})
+        checksum.stamp(path)
     else:
         path.write_bytes({"empty": b"", "cut off": content[:-1], "not safetensors": b"\x89PNG" * 1000}[how])
     with pytest.raises(
-        InputError, match=r"weights\.safetensors does not hold the weights of a network \(.+\): delete"
+        InputError, match=r"weights\.safetensors does not hold the weights of a network \(.+\): make it again"
     ) as error:
         models.load(path)
     assert "\n" not in str(error.value)
@@ -243,7 +246,7 @@ def test_weights_of_another_architecture_are_refused(changed, tmp_path):
     path = tmp_path / "weights.safetensors"
     models.save(small("simple_conv"), path, description("simple_conv", **changed))
     with pytest.raises(
-        InputError, match=r"weights\.safetensors does not hold the weights of a network \(.+\): delete"
+        InputError, match=r"weights\.safetensors does not hold the weights of a network \(.+\): make it again"
     ) as error:
         models.load(path)
     assert "\n" not in str(error.value)
@@ -254,8 +257,9 @@ def test_the_weight_that_does_not_fit_is_named(tmp_path):
     models.save(small("simple_conv"), path, description("simple_conv", options={"width": 5, "hidden": 6}))
     with pytest.raises(InputError, match=r"\(conv1\.weight is \[4, 1, 3, 3\], but must be \[5, 1, 3, 3\]\)"):
         models.load(path)
-    described = {"description": json.dumps(description("simple_conv"))}
+    described = {"description": json.dumps(description("simple_conv", checksum=checksum.BLANK))}
     save_file(load_file(path) | {"extra": torch.zeros(2)}, path, metadata=described)
+    checksum.stamp(path)
     with pytest.raises(InputError, match=r"\(extra is \[2\], but must be left out\)"):
         models.load(path)
 

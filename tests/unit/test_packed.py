@@ -7,6 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from rotvar import checksum
 from rotvar.datasets import load, prepare
 from rotvar.errors import InputError
 from rotvar.packed import Dataset, first, normalization, pack, read
@@ -27,7 +28,10 @@ def test_a_damaged_packed_file_is_named(how, tmp_path):
     path = tmp_path / "digits.safetensors"
     prepare("digits", path, train_images=20, test_images=20)
     damage(path, how)
-    with pytest.raises(InputError, match=r"digits\.safetensors is not a packed data set \(.+\): delete it and run"):
+    with pytest.raises(
+        InputError,
+        match=r"digits\.safetensors is not a packed data set \(.+\): make it again with ",
+    ):
         read(path, "train")
 
 
@@ -51,7 +55,8 @@ def test_images_and_labels_that_are_none(images, labels, sentence, tmp_path):
         Dataset(images, labels, ("a", "b"))
     path, given = tmp_path / "file.safetensors", {"images": images, "labels": labels}
     tensors = {f"{split}_{what}": each.clone() for split in ("train", "test") for what, each in given.items()}
-    save_file(tensors, path, metadata={"description": '{"classes": ["a", "b"]}'})
+    save_file(tensors, path, metadata={"description": '{"classes": ["a", "b"]}', "checksum": checksum.BLANK})
+    checksum.stamp(path)
     with pytest.raises(InputError, match=rf"^{path} is not a packed data set \({sentence}\): "):
         read(path, "test")
 

@@ -101,7 +101,7 @@ def test_a_damaged_page_is_noticed(tmp_path: Path) -> None:
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(bytes(content))
-    with pytest.raises(InputError, match=r"variance\.parquet cannot be read.*delete it"):
+    with pytest.raises(InputError, match=r"variance\.parquet cannot be read as Parquet .*: make it again with "):
         results.read(path)
 
 
@@ -109,7 +109,7 @@ def test_half_a_file_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "variance.parquet"
     results.write(TABLE, path, {})
     path.write_bytes(path.read_bytes()[:200])
-    with pytest.raises(InputError, match="delete it"):
+    with pytest.raises(InputError, match="make it again with "):
         results.read(tmp_path)
 
 

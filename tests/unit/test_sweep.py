@@ -77,7 +77,10 @@ def test_a_damaged_part_is_named(how, tmp_path):
     path.write_bytes({"missing": b"", "cut off": content[:-9], "other": b"no tensors"}[how])
     if how == "missing":
         path.unlink()
-    with pytest.raises(InputError, match=r"part\.safetensors is not a part of a measurement \(.+\): delete it"):
+    with pytest.raises(
+        InputError,
+        match=r"part\.safetensors is not a part of a measurement \(.+\): make it again with ",
+    ):
         Sweep.load(path)
 
 

@@ -1,5 +1,6 @@
 """Tables: means over seeds, the published values beside ours, in three formats."""
 
+import subprocess
 from pathlib import Path
 
 import pandas as pd
@@ -76,6 +77,21 @@ def test_global_values_are_matched_by_stratum_and_aggregation() -> None:
     assert table["stratum"].tolist()[:2] == ["all", "all"]
 
 
+def test_a_table_is_read_back_by_its_checksum(tmp_path: Path) -> None:
+    table = tables.accuracy(OURS)
+    names = [tmp_path / f"accuracy.{suffix}" for suffix in ("csv", "md", "tex", "sha256")]
+    tables.write(table, *names)
+    pd.testing.assert_frame_equal(tables.read(names[0]), pd.read_csv(names[0]))
+    check = subprocess.run(["sha256sum", "--check", "accuracy.sha256"], cwd=tmp_path, capture_output=True, text=True)
+    assert check.stdout == "accuracy.csv: OK\naccuracy.md: OK\naccuracy.tex: OK\n"
+    names[0].write_text(names[0].read_text().replace("0.9", "0.8"))
+    with pytest.raises(InputError, match=r"accuracy\.csv cannot be read as a table \(its checksum .+: make it again"):
+        tables.read(names[0])
+    names[3].unlink()
+    with pytest.raises(InputError, match=r"accuracy\.csv cannot be read as a table \(.*No such file"):
+        tables.read(names[0])
+
+
 def test_csv_has_every_digit(tmp_path: Path) -> None:
     table = tables.accuracy(OURS)
     tables.write(table, tmp_path / "accuracy.csv")
@@ -112,7 +128,7 @@ def test_latex_is_booktabs_with_escaped_text(tmp_path: Path) -> None:
 
 
 def test_another_format_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"table\.xlsx: end the name in \.csv, \.md or \.tex"):
+    with pytest.raises(InputError, match=r"table\.xlsx: end the name in \.csv, \.md, \.tex or \.sha256"):
         tables.write(OURS, tmp_path / "table.xlsx")
     assert list(tmp_path.iterdir()) == []
 

@@ -17,8 +17,9 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration, folders
+from rotvar import configuration, folders, limits, runs
 from rotvar.catalogue import DATASETS, MODELS
+from rotvar.errors import InputError
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -41,6 +42,7 @@ stop_at(configuration.problems(config, yaml.safe_load(SCHEMA.read_text())))
 validate(config, str(SCHEMA))  # sets the defaults
 if workflow.is_main_process:  # the folders of a compute node may be others
     stop_at([*folders.problems(config["results"], config["data"]["mirror"], Path(workflow.basedir))])
+    runs.forget_the_dead()
 
 
 pathvars:
@@ -260,6 +262,28 @@ def pass_on_debug(workflow):
     """Under --debug, jobs that end with a sentence leave its traceback in their logs as well."""
     if workflow.execution_settings.debug:
         os.environ.update(ROTVAR_DEBUG="1")
+
+
+def begin_alone():
+    """Lock the study's results, and end what a Snakemake that was killed left running."""
+    try:
+        ended = runs.begin(config["results"])
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+    if ended:
+        logger.info(f"Ended {ended} processes that a killed snakemake had left at work on {config['results']}.")
+
+
+KILLED_BEFORE = limits.kills()
+
+
+def blame_memory():
+    """Say that the kernel has killed processes in this time, which their logs cannot."""
+    if killed := limits.kills() - KILLED_BEFORE:
+        logger.error(
+            f"Memory ran out: the kernel killed {killed} processes of this machine while this ran, maybe jobs that failed. "
+            "Run fewer jobs at a time (--cores), or give them more memory."
+        )
 
 
 def announce(workflow):

@@ -337,6 +337,7 @@ rule plot_agreement:
     input:
         accuracy="<tables>/accuracy.csv",
         global_variance="<tables>/global_variance.csv",
+        sums=["<tables>/accuracy.sha256", "<tables>/global_variance.sha256"],
         code=code("plot_agreement"),
     output:
         png=overview_figure("agreement", caption="agreement"),

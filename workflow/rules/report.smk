@@ -13,6 +13,7 @@ rule write_report:
     input:
         figures=[f"<figures>/{figure['name']}.png" for figure in drawn()],
         tables=[f"<tables>/{name}.csv" for name in TABLES],
+        sums=[f"<tables>/{name}.sha256" for name in TABLES],
         history=collect(rules.train_model.output.history, **NETWORKS),
         variance=collect(rules.measure_variance.output.variance, **NETWORKS),
         template=str(PAGE / "report.html.j2"),

@@ -7,6 +7,7 @@ rule tabulate_variance:
         csv=table("global_variance"),
         md="<tables>/global_variance.md",
         tex="<tables>/global_variance.tex",
+        sha256="<tables>/global_variance.sha256",
     log:
         "<logs>/tabulate_variance.log",
     benchmark:
@@ -30,6 +31,7 @@ rule tabulate_layers:
         csv=table("layers"),
         md="<tables>/layers.md",
         tex="<tables>/layers.tex",
+        sha256="<tables>/layers.sha256",
     log:
         "<logs>/tabulate_layers.log",
     benchmark:
@@ -54,6 +56,7 @@ rule tabulate_accuracy:
         csv=table("accuracy"),
         md="<tables>/accuracy.md",
         tex="<tables>/accuracy.tex",
+        sha256="<tables>/accuracy.sha256",
     log:
         "<logs>/tabulate_accuracy.log",
     benchmark:
@@ -80,6 +83,7 @@ if config["transformations"]:
             csv=table("transformations"),
             md="<tables>/transformations.md",
             tex="<tables>/transformations.tex",
+            sha256="<tables>/transformations.sha256",
         log:
             "<logs>/tabulate_transformations.log",
         benchmark:

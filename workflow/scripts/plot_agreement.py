@@ -2,8 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
+from rotvar import tables
 from rotvar.figures import theme
 from rotvar.figures.agreement import agreement
 from rotvar.jobs import job
@@ -13,5 +12,5 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        tables = [pd.read_csv(file) for file in (snakemake.input.accuracy, snakemake.input.global_variance)]
-        theme.save(agreement(*tables), *snakemake.output)
+        accuracy, global_variance = map(tables.read, (snakemake.input.accuracy, snakemake.input.global_variance))
+        theme.save(agreement(accuracy, global_variance), *snakemake.output)

@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pandas as pd
 from markupsafe import Markup
 
+from rotvar import tables
 from rotvar.files import atomic
 from rotvar.jobs import job
 from rotvar.report import facts, graph, numbers, page
@@ -22,8 +22,8 @@ if __name__ == "__main__":
             page.Figure(Path(path), link=Path(path).relative_to(folder).as_posix(), **declared)
             for path, declared in zip(given.figures, params.figures, strict=True)
         ]
-        frames = {Path(path).stem: pd.read_csv(path) for path in given.tables}
-        tables = [
+        frames = {Path(path).stem: tables.read(path) for path in given.tables}
+        downloads = [
             page.Download(f"{Path(path).stem}_table", numbers.table(frames[Path(path).stem]), Path(path), folder)
             for path in given.tables
         ]
@@ -34,7 +34,7 @@ if __name__ == "__main__":
             given.template,
             figures,
             [figures[names.index(name)] for name in params.first],
-            tables,
+            downloads,
             {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in given.texts},
             title="Where does invariance to rotation live?",
             subtitle=f"{len(networks)} networks, written {datetime.now(UTC):%Y-%m-%d %H:%M} UTC",

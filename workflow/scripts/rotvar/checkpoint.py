@@ -1,10 +1,10 @@
 """The state of a training on disk, so that one that was interrupted goes on where it was."""
 
 import hashlib
+import io
 import json
 import logging
 import pickle
-import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -30,28 +30,31 @@ class Checkpoint:
         self.path = Path(folder) / f"{PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write a state of tensors, numbers, text and containers of them. What was there before stays until the new
-        one is whole."""
+        """Write a state of tensors, numbers, text and containers of them, with its SHA-256. What was there before stays
+        until the new one is whole."""
+        buffer = io.BytesIO()  # PyTorch's own writer does not say that the disk is full
+        torch.save(state, buffer)
         with atomic(self.path) as part:
-            torch.save(state, part)
+            part.write_bytes(hashlib.sha256(buffer.getbuffer()).digest() + buffer.getbuffer())
 
     def load(self) -> dict[str, Any] | None:
         """The state that was saved, on the CPU; None where there is none or where it is damaged (which is logged)."""
         if not self.path.exists():
             return None
         try:
-            with zipfile.ZipFile(self.path) as archive:
-                if damaged := archive.testzip():  # PyTorch does not look at the check sums
-                    raise zipfile.BadZipFile(f"bad check sum of {damaged}")
-            state: dict[str, Any] = torch.load(self.path, map_location="cpu", weights_only=True)
-        except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, pickle.UnpicklingError) as error:
+            content = self.path.read_bytes()
+            digest, saved = content[:32], content[32:]
+            if hashlib.sha256(saved).digest() != digest:
+                raise ValueError("its checksum differs")
+            state: dict[str, Any] = torch.load(io.BytesIO(saved), map_location="cpu", weights_only=True)
+        except (OSError, EOFError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
             log.warning("%s is damaged (%s): the training begins anew", self.path, error)
             return None
         return state
 
     def remove(self) -> None:
         """Remove this checkpoint and any other in its folder: those of other recipes, and parts of unfinished ones."""
-        for file in self.path.parent.glob(f"{PREFIX}*"):
+        for file in self.path.parent.glob(f"*{PREFIX}*"):
             file.unlink()
 
 

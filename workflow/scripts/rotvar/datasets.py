@@ -1,21 +1,21 @@
-"""The data sets: downloaded by torchvision or copied from a mirror folder, and verified before they are read."""
+"""The data sets: downloaded or copied from a mirror folder, and verified before they are read."""
 
 import logging
 import shutil
 import tarfile
 import zlib
 from collections.abc import Sequence
-from http.client import HTTPException
 from pathlib import Path
 
 import sklearn.datasets
 import torch
 import torchvision.datasets
 from sklearn.model_selection import train_test_split
-from torchvision.datasets.utils import check_integrity, download_url
+from torchvision.datasets.utils import check_integrity
 
 from rotvar import originals
 from rotvar.catalogue import DATASETS
+from rotvar.download import fetch
 from rotvar.errors import InputError
 from rotvar.files import atomic
 from rotvar.packed import SPLITS, Dataset, first, pack
@@ -70,7 +70,7 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
         _copy_from_mirror(name, Path(mirror), Path(root))
     try:
         _download(name, Path(root))
-    except (OSError, RuntimeError, HTTPException) as error:
+    except OSError as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise InputError(
             f"{name} could not be downloaded ({reason}): check the network, or name a folder that holds it "
@@ -111,16 +111,11 @@ def _download(name: str, root: Path) -> None:
     dataset = TORCHVISION[name]
     missing = _missing(name, root)
     if missing and hasattr(dataset, "tgz_md5"):
-        download_url(dataset.url, root, dataset.filename, dataset.tgz_md5)
+        if not check_integrity(root / dataset.filename, dataset.tgz_md5):
+            fetch([dataset.url], root / dataset.filename, dataset.tgz_md5)
         return
     for file, md5 in missing:
-        for number, mirror in enumerate(dataset.mirrors, 1):
-            try:
-                download_url(f"{mirror}{file.name}", root / file.parent, file.name, md5)
-                break
-            except (OSError, RuntimeError, HTTPException):
-                if number == len(dataset.mirrors):
-                    raise
+        fetch([f"{mirror}{file.name}" for mirror in dataset.mirrors], root / file, md5)
 
 
 def _take_out(name: str, root: Path) -> None:

@@ -1,8 +1,29 @@
 """The error that a user can mend."""
 
+import shlex
+from pathlib import Path
+
 
 class InputError(ValueError):
     """Something given to the program is wrong: one sentence that says what, where and the remedy.
 
     Scripts print the sentence without a traceback, so it must be enough to act on.
     """
+
+
+def damaged(path: str | Path, what: str, reason: object) -> InputError:
+    """The error for a file of the workflow that cannot be used: what it fails to be, why, and how to make it again."""
+    reason = (str(reason).strip() or type(reason).__name__).splitlines()[0]
+    return InputError(
+        f"{path} {what} ({reason}): make it again with `snakemake --cores 1 --force {shlex.quote(str(path))}` "
+        "and the other options of the study"
+    )
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: Python's, NumPy's, Arrow's, and PyTorch's for GPU and CPU."""
+    return (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"  # torch is not everywhere
+        or "DefaultCPUAllocator" in str(error)
+    )

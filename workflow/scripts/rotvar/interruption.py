@@ -8,8 +8,9 @@ from types import FrameType
 SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-class Interrupted(Exception):
-    """Work ended because the process was asked to; `signal` is what asked."""
+class Interrupted(BaseException):
+    """Work ended because the process was asked to; `signal` is what asked. Like KeyboardInterrupt it is no error, which
+    somebody's `except Exception` would take for one."""
 
     def __init__(self, sentence: str, signal: int) -> None:
         super().__init__(sentence)

@@ -2,30 +2,55 @@
 
 import logging
 import os
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 
-from rotvar.errors import InputError
-from rotvar.interruption import Interrupted
+from rotvar import limits
+from rotvar.errors import InputError, out_of_memory
+from rotvar.interruption import SIGNALS, Interrupted
 
 logger = logging.getLogger("rotvar")
 
 DEBUG = "ROTVAR_DEBUG"  # in the environment of the jobs of `snakemake --debug`
 
 
+class _Log(logging.FileHandler):
+    """A log on a full disk loses lines; the job goes on."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exc_info()[1], OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        try:
+            super().close()
+        except OSError:
+            self.stream = None
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise Interrupted("asked to stop: run again, and this file is made anew", number)
+
+
 @contextmanager
 def job(log: str | Path) -> Iterator[None]:
     """Write what the library logs, and Python's warnings, to the file `log` while the block runs.
 
-    An InputError becomes one line in the log and on stderr, and exit status 1. Under `snakemake --debug` its traceback
-    is in the log too. Interrupted becomes a line as well, with the exit status that a shell gives to the signal (143
-    for SIGTERM): the job failed, and may be tried again. Any other exception leaves its traceback in the log and goes
-    on.
+    An InputError becomes one line in the log and on stderr, and exit status 1; under `snakemake --debug` its traceback
+    is in the log too. So do memory that runs out and a log that cannot be written. SIGTERM and SIGINT raise
+    Interrupted, which becomes a line with the exit status that a shell gives to the signal (143 for SIGTERM): the job
+    failed, and may be tried again. Any other exception leaves its traceback in the log and goes on.
     """
-    Path(log).parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log, mode="w", encoding="utf-8")
+    try:
+        Path(log).parent.mkdir(parents=True, exist_ok=True)
+        handler = _Log(log, mode="w", encoding="utf-8")
+    except OSError as error:
+        remedy = "name another folder as `results` in the configuration, or change that one"
+        sys.exit(f"Error: {log} cannot be written ({error.strerror}): {remedy}")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", datefmt="%Y-%m-%d %H:%M:%S"))
     loggers = (logger, logging.getLogger("py.warnings"))
     logging.captureWarnings(True)
@@ -33,6 +58,8 @@ def job(log: str | Path) -> Iterator[None]:
         each.addHandler(handler)
         each.propagate = False
     logger.setLevel(logging.INFO)
+    former = {number: signal.signal(number, _interrupt) for number in SIGNALS}
+    limits.keep()
     try:
         yield
     except InputError as error:
@@ -43,10 +70,18 @@ def job(log: str | Path) -> Iterator[None]:
         logger.info("%s", interrupted)
         print(interrupted, file=sys.stderr)
         sys.exit(128 + interrupted.signal)
-    except BaseException:
-        logger.exception("The job failed.")
-        raise
+    except BaseException as error:
+        if not out_of_memory(error):
+            logger.exception("The job failed.")
+            raise
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        sentence = f"Error: memory ran out ({reason}): run fewer jobs at a time, or give the job more memory"
+        logger.error(sentence)
+        print(sentence, file=sys.stderr)
+        sys.exit(1)
     finally:
+        for number, handle in former.items():
+            signal.signal(number, handle)
         for each in loggers:
             each.removeHandler(handler)
             each.propagate = True

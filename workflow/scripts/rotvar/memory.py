@@ -1,18 +1,19 @@
 """How much memory there is, how much a sweep takes, and how to tell that there was not enough."""
 
-from pathlib import Path
-
 import psutil
 import torch
 
+from rotvar import limits
+from rotvar.errors import out_of_memory as exhausted  # noqa: F401 (read as memory.exhausted)
+
 
 def free(device: torch.device) -> int:
-    """The bytes that this process can still take on a device: of a GPU, of the machine, or of its cgroup (a cluster's
-    job, a container)."""
+    """The bytes that this process can still take on a device: of a GPU, or of the machine as far as its
+    limits allow (a cluster's job, a container, `ulimit`)."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return torch.cuda.mem_get_info(device)[0] + cached
-    return min([psutil.virtual_memory().available, *_cgroup_limits()])
+    return min([psutil.virtual_memory().available, *limits.left()])
 
 
 def of_state(units: int, rotations: int) -> int:
@@ -28,24 +29,3 @@ def of_image(largest_output: int) -> int:
     number of activations of the largest layer: its input, its output and the temporaries of its statistics (float32).
     """
     return 6 * largest_output * 4
-
-
-def exhausted(error: Exception) -> bool:
-    """Whether an exception says that memory ran out: PyTorch's for a GPU and for the CPU, and NumPy's."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "DefaultCPUAllocator" in str(error)
-
-
-def _cgroup_limits(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
-    """What the control group of this process and each group around it leaves, where one sets a limit (version 2)."""
-    try:
-        path = own.read_text().rpartition("::")[2].strip()
-    except OSError:  # not Linux
-        return []
-    left = []
-    group = root / path.lstrip("/")
-    for folder in [group, *group.parents]:
-        try:
-            left.append(int((folder / "memory.max").read_text()) - int((folder / "memory.current").read_text()))
-        except (OSError, ValueError):  # the root has no limit; "max" is none
-            continue
-    return left

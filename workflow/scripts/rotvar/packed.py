@@ -9,7 +9,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotvar.errors import InputError
+from rotvar import checksum
+from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 
 SPLITS = ("train", "test")
@@ -56,20 +57,22 @@ def pack(name: str, splits: dict[str, Dataset], path: str | Path) -> None:
             if not count:
                 raise InputError(f"{name}: class '{dataset.classes[label]}' has no {split} image: take more of them")
         tensors |= {f"{split}_images": dataset.images, f"{split}_labels": dataset.labels}
-    description = json.dumps({"name": name, "classes": splits["train"].classes})
+    description = {"name": name, "classes": splits["train"].classes, "checksum": checksum.BLANK}
     with atomic(path) as part:
         # One key: safetensors writes several in random order, and a file that differs makes everything stale
-        save_file(tensors, part, metadata={"description": description})
+        save_file(tensors, part, metadata={"description": json.dumps(description)})
+        checksum.stamp(part)
 
 
 def read(path: str | Path, split: str) -> Dataset:
-    """Read one split of a data set that `pack` wrote. Raises InputError where the file is not one."""
+    """Read one split of a data set that `pack` wrote. Raises InputError where the file is damaged or not one."""
     try:
+        checksum.verify(path)
         with safe_open(path, framework="pt") as file:
             classes = json.loads((file.metadata() or {})["description"])["classes"]
             return Dataset(file.get_tensor(f"{split}_images"), file.get_tensor(f"{split}_labels"), tuple(classes))
-    except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path} is not a packed data set ({error}): delete it and run the workflow again") from error
+    except (OSError, SafetensorError, KeyError, TypeError, ValueError) as error:
+        raise damaged(path, "is not a packed data set", error) from error
 
 
 def first(dataset: Dataset, count: int) -> Dataset:

@@ -2,9 +2,10 @@
 
     results/<what>/dataset=D/model=M/training=T/seed=S/<file>.parquet
 
-Text columns are dictionaries, compression is zstd, every page has a checksum, and the schema's metadata says where
-the file came from. The columns of the measure (`MEASURES`) are stored in single precision: seven digits, where
-networks compute in no more, and half the size; accumulate in float64 when averaging them.
+Text columns are dictionaries, compression is zstd, and the schema's metadata says where the file came from. Every page
+has a checksum, for any reader to verify, and the file one of the whole (`checksum`). The columns of the measure
+(`MEASURES`) are stored in single precision: seven digits, where networks compute in no more, and half the size;
+accumulate in float64 when averaging them.
 """
 
 import json
@@ -17,7 +18,8 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from rotvar.errors import InputError
+from rotvar import checksum
+from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 
 MEASURES = ("transformation_std", "sample_std", "normalized_variance")
@@ -47,9 +49,10 @@ def write(table: pd.DataFrame, path: str | Path, metadata: dict[str, Any]) -> No
         elif field.name in MEASURES:
             column = column.cast(pa.float32())
         arrow = arrow.set_column(position, field.name, column)
-    arrow = arrow.replace_schema_metadata({_KEY: json.dumps(metadata)})
+    arrow = arrow.replace_schema_metadata({_KEY: json.dumps(metadata), "checksum": checksum.BLANK})
     with atomic(path) as temporary:
         pq.write_table(arrow, temporary, compression="zstd", write_page_checksum=True)
+        checksum.stamp(temporary)
 
 
 def read(
@@ -66,16 +69,20 @@ def read(
     tables = []
     for file in files:
         try:
+            checksum.verify(file)
             tables.append(_read(file, columns, where))
-        except (OSError, pa.ArrowInvalid) as error:
-            remedy = "delete it, and the workflow makes it again"
-            raise InputError(f"{file} cannot be read as Parquet ({str(error).strip()}): {remedy}.") from error
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise damaged(file, "cannot be read as Parquet", error) from error
     return pa.concat_tables(tables).unify_dictionaries().to_pandas()
 
 
 def metadata(path: str | Path) -> dict[str, Any]:
-    """What `write` was given about where the file came from; empty for a file that `write` did not make."""
-    return json.loads((pq.read_schema(path).metadata or {}).get(_KEY, b"{}"))
+    """What `write` was given about where the file came from. Raises InputError where the file is damaged."""
+    try:
+        checksum.verify(path)
+        return json.loads((pq.read_schema(path).metadata or {}).get(_KEY, b"{}"))
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(path, "cannot be read as Parquet", error) from error
 
 
 def _files(sources: Iterable[str | Path]) -> list[Path]:

@@ -12,8 +12,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from rotvar import checksum
 from rotvar.activations import Layer
-from rotvar.errors import InputError
+from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 from rotvar.moments import Arithmetic, Moments, Series, Statistics, arithmetic, at_least_float32
 from rotvar.results import MEASURES
@@ -119,14 +120,17 @@ class Sweep:
                 }  # fmt: skip
             layers.append({"name": layer.name, "kind": layer.kind, "positions": layerwise.positions, "series": series})
         description = {"classes": self.classes, "aggregations": self.aggregations, "layers": layers, "facts": facts}
+        description["checksum"] = checksum.BLANK
         with atomic(path) as part:
             # One key: safetensors writes several in random order
             save_file(tensors, part, metadata={"sweep": json.dumps(description)})
+            checksum.stamp(part)
 
     @staticmethod
     def load(path: str | Path) -> tuple["Sweep", dict[str, Any]]:
         """Read what `save` wrote: the state and the facts. Raises InputError where the file is damaged."""
         try:
+            checksum.verify(path)
             with safe_open(path, framework="pt") as file:
                 description = json.loads((file.metadata() or {})["sweep"])
                 sweep = Sweep(description["classes"], description["aggregations"])
@@ -137,9 +141,8 @@ class Sweep:
                         layerwise.series[source] = _series(
                             facts, *(file.get_tensor(f"{key}/{name}") for name in ("mean", "m2", "std_sum", "by_class"))
                         )
-        except (OSError, SafetensorError, KeyError, ValueError) as error:
-            remedy = "delete it and run the workflow again"
-            raise InputError(f"{path} is not a part of a measurement ({error}): {remedy}") from error
+        except (OSError, SafetensorError, LookupError, AttributeError, TypeError, ValueError) as error:
+            raise damaged(path, "is not a part of a measurement", error) from error
         return sweep, description["facts"]
 
     def _measured(self, layer: Layer, layerwise: Layerwise, aggregation: str) -> np.ndarray:

@@ -1,5 +1,7 @@
 """The tables of a study: means over seeds with the published values beside ours, as CSV, Markdown and LaTeX."""
 
+import hashlib
+import io
 import json
 from importlib.resources import files as package_files
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from rotvar.catalogue import DATASETS, MODELS
-from rotvar.errors import InputError
+from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 from rotvar.summary import SUMMARY_STRATA, over_seeds
 
@@ -85,11 +87,13 @@ def transformations(values: pd.DataFrame) -> pd.DataFrame:
 
 
 def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
-    """Write the table to each path in the format of its suffix: .csv (every digit), .md, .tex (booktabs, longtable).
+    """Write the table to each path in the format of its suffix: .csv (every digit), .md, .tex (booktabs, longtable),
+    and .sha256: the checksums of those before it, for `read` and for `sha256sum --check`.
 
     Markdown and LaTeX show titles for names and three decimals; LaTeX has the caption. Raises InputError for another
     suffix.
     """
+    sums = ""
     for path in map(Path, paths):
         if path.suffix == ".csv":
             text = table.to_csv(index=False)
@@ -100,10 +104,26 @@ def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
             text = presentable(table, escape=True).to_latex(
                 index=False, longtable=True, column_format=letters, caption=caption or None
             )
+        elif path.suffix == ".sha256":
+            text = sums
         else:
-            raise InputError(f"A table cannot be written as {path.name}: end the name in .csv, .md or .tex.")
+            raise InputError(f"A table cannot be written as {path.name}: end the name in .csv, .md, .tex or .sha256.")
+        sums += f"{hashlib.sha256(text.encode()).hexdigest()}  {path.name}\n"
         with atomic(path) as temporary:
             temporary.write_text(text, encoding="utf-8")
+
+
+def read(path: str | Path) -> pd.DataFrame:
+    """Read a table that was written as .csv, with its .sha256 beside it. Raises InputError where it is damaged."""
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+        line = f"{hashlib.sha256(content).hexdigest()}  {path.name}"
+        if line not in path.with_suffix(".sha256").read_text(encoding="utf-8").splitlines():
+            raise ValueError(f"its checksum is not the one in {path.stem}.sha256")
+        return pd.read_csv(io.BytesIO(content))
+    except (OSError, ValueError) as error:
+        raise damaged(path, "cannot be read as a table", error) from error
 
 
 def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:

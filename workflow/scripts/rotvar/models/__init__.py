@@ -10,7 +10,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from rotvar.errors import InputError
+from rotvar import checksum
+from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 from rotvar.models.all_convolutional import all_convolutional
 from rotvar.models.resnet import resnet
@@ -50,7 +51,9 @@ def save(model: nn.Module, path: str | Path, description: dict[str, Any]) -> Non
     name, channels, image_size, classes (their number), options, and whatever else there is to know of it (JSON)."""
     with atomic(path) as part:
         weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
-        save_file(weights, part, metadata={"description": json.dumps(description)})
+        described = description | {"checksum": checksum.BLANK}
+        save_file(weights, part, metadata={"description": json.dumps(described)})
+        checksum.stamp(part)
 
 
 def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
@@ -60,8 +63,10 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
     something else does, where the file is damaged, and where its weights do not fit the network it describes.
     """
     try:
+        checksum.verify(path)
         with safe_open(path, framework="pt") as file:
             description = json.loads(file.metadata()["description"])
+            del description["checksum"]
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         shape = {key: description[key] for key in ("name", "channels", "image_size", "classes")}
         with torch.device("meta"):  # takes no memory, whatever sizes the description names
@@ -69,9 +74,7 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
         _check_shapes(model, weights)
         model.load_state_dict(weights, assign=True)
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
-        remedy = "delete it and train again"
-        raise InputError(f"{path} does not hold the weights of a network ({reason}): {remedy}") from error
+        raise damaged(path, "does not hold the weights of a network", error) from error
     for key, value in expected.items():
         if (found := description.get(key)) != value:
             remedy = "delete it, and the workflow trains that one"

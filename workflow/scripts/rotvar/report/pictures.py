@@ -9,10 +9,11 @@ from pathlib import Path
 
 from PIL import Image
 
-from rotvar.errors import InputError
+from rotvar.errors import damaged
 from rotvar.figures import theme
 
 MOST = 16383  # pixels along a side of a WebP
+END = b"IEND\xaeB`\x82"  # of every PNG
 
 
 @dataclass(frozen=True)
@@ -35,11 +36,15 @@ def embed(path: str | Path) -> Picture:
     """
     path = Path(path)
     try:
+        with Image.open(path) as image:
+            image.verify()  # the checksums, which loading does not look at
         image = Image.open(path)
         image.load()
-    except OSError as error:
-        raise InputError(f"{path} cannot be read as an image: delete it, and the workflow draws it again.") from error
-    content, kind = path.read_bytes(), "png"
+        content, kind = path.read_bytes(), "png"
+        if not content.endswith(END):
+            raise ValueError("it has no end")
+    except (OSError, SyntaxError, ValueError) as error:
+        raise damaged(path, "cannot be read as an image", error) from error
     if max(image.size) <= MOST:
         picture = Image.new("RGB", image.size, "white")
         picture.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
