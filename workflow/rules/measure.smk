@@ -18,8 +18,8 @@ if SHARDS == 1:
         threads: 1
         resources:
             gpu=1,
-            mem_mb=16000,
-            runtime=720,
+            mem_mb=sweep_mb,
+            runtime=minutes_of(MEASURING),
         params:
             measurement=MEASUREMENT,
         message:
@@ -46,8 +46,8 @@ else:
         threads: 1
         resources:
             gpu=1,
-            mem_mb=16000,
-            runtime=720,
+            mem_mb=sweep_mb,
+            runtime=minutes_of(MEASURING),
         params:
             measurement=MEASUREMENT,
             classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
@@ -69,8 +69,8 @@ else:
         conda:
             f"../envs/torch-{config['conda']['torch']}.yaml"
         resources:
-            mem_mb=16000,
-            runtime=60,
+            mem_mb=sweep_mb,
+            runtime=growing(60),
         message:
             "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
         script:
@@ -94,8 +94,8 @@ rule measure_convergence:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(demands.PROCESS_MB),
+        runtime=minutes_of("measure_convergence"),
     params:
         images=lookup(within=config, dpath="figures/convergence/images"),
         aggregation=lookup(within=config, dpath="figures/convergence/aggregation"),
@@ -123,8 +123,8 @@ rule record_feature_maps:
         f"../envs/torch-{config['conda']['torch']}.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(demands.PROCESS_MB),
+        runtime=growing(30),
     params:
         images=lookup(within=config, dpath="figures/feature_maps/images"),
         layers=lambda wildcards: config["figures"]["feature_maps"]["layers"].get(wildcards.model, []),
