@@ -17,7 +17,7 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration, folders, limits, runs
+from rotvar import configuration, demands, folders, forwarding, limits, runs
 from rotvar.catalogue import DATASETS, MODELS
 from rotvar.errors import InputError
 
@@ -25,6 +25,10 @@ from rotvar.errors import InputError
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**34))
+
+# In a job of a cluster, a training shall hear that the job is about to be ended.
+if workflow.remote_exec:
+    forwarding.forward_sigterm()
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -339,17 +343,21 @@ def images_seen(job):
         MEASURING,
     ):
         return 0
-    dataset, model = job.wildcards.dataset, job.wildcards.model
+    return images_of(job.rule.name, job.wildcards)
+
+
+def images_of(rule, wildcards):
+    dataset = wildcards.dataset
     train = config["data"]["train_images"] or DATASETS[dataset].train
     test = TEST_IMAGES[dataset]
     angles = config["measurement"]["angles"]
     return {
-        "train_model": recipe(job.wildcards)["epochs"] * (3 * train + test) + 1,
+        "train_model": recipe(wildcards)["epochs"] * (3 * train + test) + 1,
         "measure_accuracy": (angles + 1) * test,
-        "measure_transformation": combinations(job.wildcards) * test,
+        "measure_transformation": combinations(wildcards) * test,
         "measure_convergence": 2 * angles * min(config["figures"]["convergence"]["images"], test),
         MEASURING: angles * test / config["measurement"]["shards"],
-    }[job.rule.name]
+    }[rule]
 
 
 def combinations(wildcards):
@@ -366,3 +374,36 @@ def operations(job):
     info = DATASETS[dataset]
     per_image = estimate.flops(model, info.channels, info.image_size, CLASSES, **ARCHITECTURES[dataset][model])
     return images_seen(job) * per_image
+
+
+# What jobs ask of a cluster: a resource is a function, which Snakemake calls with the number of the attempt. A job that
+# failed may have run out of memory or time, so each attempt asks for more.
+
+
+def growing(amount):
+    """So much, and as much more at each attempt."""
+    return lambda wildcards, attempt: attempt * amount
+
+
+def network_size(wildcards):
+    architecture = ARCHITECTURES[wildcards.dataset][wildcards.model]
+    return demands.size(wildcards.model, DATASETS[wildcards.dataset].image_size, **architecture)
+
+
+def minutes_of(rule):
+    """The time of a job of `rule`, by the images that go through its network."""
+
+    def minutes(wildcards, attempt):
+        return attempt * demands.minutes(images_of(rule, wildcards), network_size(wildcards))
+
+    return minutes
+
+
+def training_mb(wildcards, attempt):
+    batch_size = RECIPES[wildcards.dataset][wildcards.model]["batch_size"]
+    return attempt * demands.training_mb(batch_size, network_size(wildcards))
+
+
+def sweep_mb(wildcards, attempt):
+    rotations = max(config["measurement"]["angles"], combinations(wildcards))
+    return attempt * demands.sweep_mb(rotations, network_size(wildcards))

@@ -15,8 +15,8 @@ rule tabulate_variance:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Tabulating global variance"
     script:
@@ -39,8 +39,8 @@ rule tabulate_layers:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Tabulating variance by layer"
     script:
@@ -64,8 +64,8 @@ rule tabulate_accuracy:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Tabulating accuracy"
     script:
