@@ -325,8 +325,8 @@ if config["transformations"]:
         conda:
             "../envs/plot.yaml"
         resources:
-            mem_mb=4000,
-            runtime=60,
+            mem_mb=growing(4000),
+            runtime=growing(60),
         message:
             "Drawing trainings against transformations, {wildcards.aggregation}"
         script:
