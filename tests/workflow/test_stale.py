@@ -161,6 +161,12 @@ def test_a_finished_study_is_finished(study: Path) -> None:
     assert jobs(study) == []
 
 
+def test_where_it_runs_and_what_its_jobs_ask_for(study: Path) -> None:
+    run = run_snakemake(study, "-n", "--profile", "slurm", "--set-resources", "train_model:runtime=5")
+    assert run.returncode == 0, run.stderr
+    assert "Nothing to be done" in run.stdout + run.stderr
+
+
 def test_the_code_of_a_figure(study: Path) -> None:
     comment(study, "rotvar/figures/heatmap.py")
     assert jobs(study) == sorted(heatmaps(DATASETS, MODELS))

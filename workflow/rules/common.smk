@@ -17,13 +17,17 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration, folders
+from rotvar import configuration, demands, folders, forwarding
 from rotvar.catalogue import DATASETS, MODELS
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
 os.environ.setdefault("MALLOC_MMAP_THRESHOLD_", str(2**32))
 os.environ.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**34))
+
+# In a job of a cluster, a training shall hear that the job is about to be ended.
+if workflow.remote_exec:
+    forwarding.forward_sigterm()
 
 SCHEMA = Path(workflow.basedir) / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -280,7 +284,10 @@ def images_seen(job):
     """How many images a job puts through its network, in forward passes; a backward pass costs two of them."""
     if job.rule.name not in ("train_model", "measure_accuracy", "measure_convergence", MEASURING):
         return 0
-    dataset, model = job.wildcards.dataset, job.wildcards.model
+    return images_of(job.rule.name, job.wildcards.dataset, job.wildcards.model)
+
+
+def images_of(rule, dataset, model):
     train = config["data"]["train_images"] or DATASETS[dataset].train
     test = TEST_IMAGES[dataset]
     angles = config["measurement"]["angles"]
@@ -289,7 +296,7 @@ def images_seen(job):
         "measure_accuracy": (angles + 1) * test,
         "measure_convergence": 2 * angles * min(config["figures"]["convergence"]["images"], test),
         MEASURING: angles * test / config["measurement"]["shards"],
-    }[job.rule.name]
+    }[rule]
 
 
 def operations(job):
@@ -300,3 +307,36 @@ def operations(job):
     info = DATASETS[dataset]
     per_image = estimate.flops(model, info.channels, info.image_size, CLASSES, **ARCHITECTURES[dataset][model])
     return images_seen(job) * per_image
+
+
+# What jobs ask of a cluster: a resource is a function, which Snakemake calls with the number of the attempt. A job that
+# failed may have run out of memory or time, so each attempt asks for more.
+
+
+def growing(amount):
+    """So much, and as much more at each attempt."""
+    return lambda wildcards, attempt: attempt * amount
+
+
+def network_size(wildcards):
+    architecture = ARCHITECTURES[wildcards.dataset][wildcards.model]
+    return demands.size(wildcards.model, DATASETS[wildcards.dataset].image_size, **architecture)
+
+
+def minutes_of(rule):
+    """The time of a job of `rule`, by the images that go through its network."""
+
+    def minutes(wildcards, attempt):
+        images = images_of(rule, wildcards.dataset, wildcards.model)
+        return attempt * demands.minutes(images, network_size(wildcards))
+
+    return minutes
+
+
+def training_mb(wildcards, attempt):
+    batch_size = RECIPES[wildcards.dataset][wildcards.model]["batch_size"]
+    return attempt * demands.training_mb(batch_size, network_size(wildcards))
+
+
+def sweep_mb(wildcards, attempt):
+    return attempt * demands.sweep_mb(config["measurement"]["angles"], network_size(wildcards))

@@ -14,8 +14,8 @@ rule measure_accuracy:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(demands.PROCESS_MB),
+        runtime=minutes_of("measure_accuracy"),
     params:
         expected=expected_network,
         angles=lookup(within=config, dpath="measurement/angles"),

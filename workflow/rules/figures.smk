@@ -24,8 +24,8 @@ rule plot_heatmaps:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing heatmaps of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
     script:
@@ -46,8 +46,8 @@ rule plot_layers:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing variance by layer of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
     script:
@@ -68,8 +68,8 @@ rule plot_classes:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing variance by class of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
     script:
@@ -90,8 +90,8 @@ rule plot_distribution:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     params:
         aggregations=lookup(within=config, dpath="figures/aggregations"),
     message:
@@ -114,8 +114,8 @@ rule plot_last_layer:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing the last layer of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -136,8 +136,8 @@ rule plot_training_curves:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Drawing the training of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -159,8 +159,8 @@ rule plot_accuracy:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Drawing the accuracy of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -181,8 +181,8 @@ rule plot_accuracy_by_angle:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Drawing accuracy against angle of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -203,8 +203,8 @@ rule plot_accuracy_polar:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Drawing accuracy on a circle of {wildcards.model} on {wildcards.dataset}"
     script:
@@ -225,8 +225,8 @@ rule plot_feature_maps:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=growing(4000),
+        runtime=growing(30),
     message:
         "Drawing feature maps of {wildcards.model} on {wildcards.dataset}, test image {wildcards.image}"
     script:
@@ -247,8 +247,8 @@ rule plot_convergence:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     params:
         images=lookup(within=TEST_IMAGES, dpath="{dataset}"),
         angles=lookup(within=config, dpath="measurement/angles"),
@@ -276,8 +276,8 @@ rule plot_global_variance:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         aggregations=lookup(within=config, dpath="figures/aggregations"),
     message:
@@ -300,8 +300,8 @@ rule plot_depth:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Drawing variance by relative depth, {wildcards.aggregation}"
     script:
@@ -323,8 +323,8 @@ rule plot_agreement:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Drawing our values against the published ones"
     script:

@@ -18,8 +18,8 @@ if SHARDS == 1:
         threads: 1
         resources:
             gpu=1,
-            mem_mb=16000,
-            runtime=720,
+            mem_mb=sweep_mb,
+            runtime=minutes_of(MEASURING),
         params:
             expected=expected_network,
             measurement=MEASUREMENT,
@@ -47,8 +47,8 @@ else:
         threads: 1
         resources:
             gpu=1,
-            mem_mb=16000,
-            runtime=720,
+            mem_mb=sweep_mb,
+            runtime=minutes_of(MEASURING),
         params:
             expected=expected_network,
             measurement=MEASUREMENT,
@@ -71,8 +71,8 @@ else:
         conda:
             f"../envs/torch-{config['conda']['torch']}.yaml"
         resources:
-            mem_mb=16000,
-            runtime=60,
+            mem_mb=sweep_mb,
+            runtime=growing(60),
         message:
             "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
         script:
@@ -96,8 +96,8 @@ rule measure_convergence:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=120,
+        mem_mb=growing(demands.PROCESS_MB),
+        runtime=minutes_of("measure_convergence"),
     params:
         expected=expected_network,
         images=lookup(within=config, dpath="figures/convergence/images"),
@@ -126,8 +126,8 @@ rule record_feature_maps:
         f"../envs/torch-{config['conda']['torch']}.yaml"
     threads: 1
     resources:
-        mem_mb=8000,
-        runtime=30,
+        mem_mb=growing(demands.PROCESS_MB),
+        runtime=growing(30),
     params:
         expected=expected_network,
         images=lookup(within=config, dpath="figures/feature_maps/images"),

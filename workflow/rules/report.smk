@@ -28,8 +28,8 @@ rule write_report:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     params:
         figures=described_figures,
         first=FIRST,

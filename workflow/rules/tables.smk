@@ -14,8 +14,8 @@ rule tabulate_variance:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Tabulating global variance"
     script:
@@ -37,8 +37,8 @@ rule tabulate_layers:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=4000,
-        runtime=60,
+        mem_mb=growing(4000),
+        runtime=growing(60),
     message:
         "Tabulating variance by layer"
     script:
@@ -61,8 +61,8 @@ rule tabulate_accuracy:
     conda:
         "../envs/plot.yaml"
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=growing(2000),
+        runtime=growing(30),
     message:
         "Tabulating accuracy"
     script:

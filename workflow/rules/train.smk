@@ -14,8 +14,8 @@ rule train_model:
     threads: 1
     resources:
         gpu=1,
-        mem_mb=8000,
-        runtime=720,
+        mem_mb=training_mb,
+        runtime=minutes_of("train_model"),
     params:
         architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
         recipe=lookup(within=RECIPES, dpath="{dataset}/{model}"),

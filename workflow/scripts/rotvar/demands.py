@@ -1,0 +1,54 @@
+"""What a job asks of a cluster: time and memory, from the images it sees and the size of its network.
+
+Snakemake asks while it plans, where there may be no PyTorch, so the sizes are formulas; tests hold them against the
+networks. They are meant to be generous: a job that asks for too little is killed, and tried again with more.
+"""
+
+import math
+from dataclasses import dataclass
+
+OPERATIONS_PER_SECOND = 1e12  # a GPU of ten years ago computes as many in float32 with a network that fills it
+IMAGES_PER_SECOND = 2000  # and as many images with one that does not
+START_MINUTES = 30  # imports, reading and writing, on a slow file system
+PROCESS_MB = 6000  # PyTorch with CUDA, and a data set in a few copies
+
+
+@dataclass(frozen=True)
+class Size:
+    """Of a network, for one image: the floating-point operations of a forward pass, and all layers' activations."""
+
+    operations: float
+    activations: float
+
+
+# Of networks of width 1 on one pixel. Operations grow with the square of the width, activations with the width.
+SIZES = {
+    "simple_conv": Size(57, 7.2),
+    "all_convolutional": Size(62, 11),
+    "vgg16": Size(145, 13),
+    "vgg_like": Size(100, 12),
+}
+RESNETS = {18: Size(280, 28), 34: Size(580, 47), 50: Size(650, 152), 101: Size(1230, 228), 152: Size(1800, 323)}
+
+
+def size(model: str, image_size: int, *, width: int, depth: int = 18, **_: int) -> Size:
+    """The size of a network with these options, about, on images of image_size x image_size pixels."""
+    unit = RESNETS[depth] if model == "resnet" else SIZES[model]
+    return Size(unit.operations * width**2 * image_size**2, unit.activations * width * image_size**2)
+
+
+def minutes(images: float, network: Size) -> int:
+    """The time in which a GPU puts so many images through a network, once each."""
+    seconds = images * (network.operations / OPERATIONS_PER_SECOND + 1 / IMAGES_PER_SECOND)
+    return START_MINUTES + math.ceil(seconds / 60)
+
+
+def training_mb(batch_size: int, network: Size) -> int:
+    """The memory of a training, in megabytes, also where it computes on a CPU: a batch's activations and gradients."""
+    return PROCESS_MB + math.ceil(2 * 4 * batch_size * network.activations / 1e6)
+
+
+def sweep_mb(rotations: int, network: Size) -> int:
+    """The memory of a measurement of variance, in megabytes: the state of all positions (`memory.of_state`), and half
+    of it again while it is written or merged."""
+    return PROCESS_MB + math.ceil(1.5 * 16 * (2 * rotations + 1) * network.activations / 1e6)
