@@ -1,6 +1,7 @@
 """How long a study of 16 networks takes on a SLURM cluster: job by job, and in groups. See benchmarks/README.md."""
 
 import argparse
+import os
 import re
 import shutil
 import subprocess
@@ -59,22 +60,33 @@ def study(variant: str, options: argparse.Namespace) -> dict[str, Any]:
     prepare(folder, variant, options)
     wait = ["--slurm-init-seconds-before-status-checks", str(options.init_seconds)]
     command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", "study.yaml", *wait]
-    began = time.perf_counter()
+    command += ["--", *options.targets]
+    used, began = processor_seconds(options), time.perf_counter()
     with (folder / "snakemake.log").open("w") as log:
         subprocess.run(command, cwd=folder, stdout=log, stderr=log, check=True)
     seconds = time.perf_counter() - began
     submitted = (folder / "snakemake.log").read_text().count("has been submitted with SLURM jobid")
-    return {"seconds": seconds, "jobs_submitted": submitted}
+    return {
+        "seconds": seconds,
+        "processor_seconds": processor_seconds(options) - used if options.cpuacct else None,
+        "jobs_submitted": submitted,
+    }
+
+
+def processor_seconds(options: argparse.Namespace) -> float:
+    """What the cluster has computed so far, where it runs in a control group of its own; other programs on the machine
+    do not lengthen it."""
+    return int(options.cpuacct.read_text()) / 1e9 if options.cpuacct else 0
 
 
 def markdown(record: dict[str, Any]) -> str:
     """The table of a record."""
     rows = [
-        [variant, run["jobs_submitted"], run["seconds"] / 60, run["load_before"]]
+        [variant, run["jobs_submitted"], run["seconds"] / 60, run["processor_seconds"], run["load_before"]]
         for variant, runs in record["variants"].items()
         for run in runs
     ]
-    columns = ["groups", "jobs submitted", "minutes", "load before"]
+    columns = ["groups", "jobs submitted", "minutes", "processor seconds", "load before"]
     return f"{common.heading(record)}\n\n{common.table(rows, columns)}"
 
 
@@ -82,9 +94,11 @@ def main() -> None:
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     add = p.add_argument
     add("--variants", help="in this order", default=["none", "networks", "figures"], nargs="+")
+    add("--targets", help="what to make", default=["all"], nargs="+")
     add("--folder", help="to work in; the nodes must see it", default=Path("results/benchmark"), type=Path)
     add("--partition", help="where jobs run", default="gpu")
     add("--init-seconds", help="before the first question for the states of jobs", default=5, type=int)
+    add("--cpuacct", help="cpuacct.usage of the control group that the cluster runs in, if it has one", type=Path)
     add("--out", help="JSON file to write", type=Path)
     add("--table", help="measure nothing, print the tables of these JSON files", type=Path, nargs="+")
     options = p.parse_args()
@@ -96,7 +110,7 @@ def main() -> None:
     record["variants"] = {}
     for variant in options.variants:
         print(variant, file=sys.stderr, flush=True)
-        load = common.os.getloadavg()[0]
+        load = os.getloadavg()[0]
         record["variants"].setdefault(variant, []).append(study(variant, options) | {"load_before": load})
         common.write(record, options)
     print(markdown(record))
