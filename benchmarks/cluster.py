@@ -45,6 +45,9 @@ def prepare(folder: Path, variant: str, options: argparse.Namespace) -> None:
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(common.ROOT / name, folder / name)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
+    if options.made:
+        for name in ("results", ".snakemake/metadata"):
+            shutil.copytree(options.made / name, folder / name)
     file = folder / "slurm" / "config.yaml"
     profile = yaml.safe_load(file.read_text())
     # A job after the other in a group, which therefore needs what the greatest of them needs
@@ -95,6 +98,7 @@ def main() -> None:
     add = p.add_argument
     add("--variants", help="in this order", default=["none", "networks", "figures"], nargs="+")
     add("--targets", help="what to make", default=["all"], nargs="+")
+    add("--made", help="folder of an earlier variant, whose results need not be made again", type=Path)
     add("--folder", help="to work in; the nodes must see it", default=Path("results/benchmark"), type=Path)
     add("--partition", help="where jobs run", default="gpu")
     add("--init-seconds", help="before the first question for the states of jobs", default=5, type=int)

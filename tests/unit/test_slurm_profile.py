@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[2]
 PROFILE = (ROOT / "slurm" / "config.yaml").read_text().splitlines()
@@ -22,6 +23,14 @@ def test_the_readme_names_the_lines_that_are_marked() -> None:
     assert names == {"1": "slurm_partition", "2": "slurm_account", "3": "constraint"}
     section = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.M) == list(names.values())
+
+
+def test_the_groups_that_can_be_uncommented_are_of_rules_that_there_are() -> None:
+    start = PROFILE.index("# groups:")
+    option = yaml.safe_load("\n".join(line.removeprefix("# ") for line in PROFILE[start:]))
+    assert option.keys() == {"groups", "resources", "set-resource-scopes"}
+    rules = re.findall(r"^rule (\w+):|^    rule (\w+):", "".join(file.read_text() for file in RULES), re.M)
+    assert option["groups"].keys() <= {name for names in rules for name in names}
 
 
 @pytest.mark.parametrize("file", RULES, ids=[file.stem for file in RULES])
