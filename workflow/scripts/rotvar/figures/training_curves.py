@@ -42,7 +42,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
             axes.set_ylim(0, 1)
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         else:
-            axes.set_ylim(0, None)
+            axes.set_ylim(0, 1.03 * axes.get_ylim()[1])
     key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
     labels = {"train": "training set", "test": "test set"}
     key += [
