@@ -237,6 +237,7 @@ def test_the_number_of_images_whose_subsets_are_compared(study: Path) -> None:
 
 
 def test_what_does_not_change_results(study: Path) -> None:
+    (study / "elsewhere").mkdir()
     edit(study / "config.yaml", "mirror: null", "mirror: elsewhere")
     edit(study / "config.yaml", "torch: cpu", "torch: cuda")  # without --use-conda it says nothing
     assert jobs(study) == []
