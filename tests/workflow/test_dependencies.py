@@ -16,9 +16,9 @@ from copies import ROOT
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-OURS = {"rotvar", "common", "measure", "train", "accuracy", "jobs", "conftest", "copies"} | {
-    file.stem for file in (ROOT / "tests").rglob("*.py")
-}
+# Modules of this repository: the library, the benchmarks, and what tests share, in modules and folders of them
+OURS = {"rotvar"} | {file.stem for name in ("benchmarks", "tests") for file in (ROOT / name).rglob("*.py")}
+OURS |= {folder.name for folder in (ROOT / "tests").rglob("*") if folder.is_dir()}
 
 # What is needed without being imported: the file that makes use of it, and the words it does so with
 USED_BY = {
