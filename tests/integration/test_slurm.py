@@ -18,7 +18,7 @@ from rotvar import results
 
 ON_GPUS = {"train_model", "measure_accuracy", "measure_variance", "measure_shard", "measure_convergence"}
 # The profile as it is, but for the seconds before the first question: jobs are short here
-COMMAND = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "5", "--configfile", "study.yaml")
+COMMAND = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", "--configfile", "study.yaml")
 
 
 @pytest.fixture(scope="module")
