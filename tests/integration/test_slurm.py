@@ -16,7 +16,10 @@ from slurm.cluster import NODES, Cluster, Job, cluster, obstacle, run, wait
 
 from rotvar import results
 
-ON_GPUS = {"train_model", "measure_accuracy", "measure_variance", "measure_shard", "measure_convergence"}
+ON_GPUS = {
+    *("train_model", "measure_accuracy", "measure_variance", "measure_shard"),
+    *("measure_transformation", "measure_convergence"),
+}
 # The profile as it is, but for the seconds before the first question: jobs are short here
 COMMAND = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", "--configfile", "study.yaml")
 
