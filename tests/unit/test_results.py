@@ -63,6 +63,12 @@ def test_several_sources_some_columns_some_rows(tmp_path: Path) -> None:
     assert table.to_dict("list") == {"unit": [11, 3], "seed": [10, 2]}
 
 
+def test_a_file_of_which_nothing_is_wanted_is_passed_over(tmp_path: Path) -> None:
+    table = results.read(study(tmp_path), seed=[2])
+    assert set(table["seed"]) == {2}
+    assert "transformation" not in table.columns
+
+
 def test_a_file_outside_partitions_has_no_partition_columns(tmp_path: Path) -> None:
     results.write(TABLE, tmp_path / "variance.parquet", {})
     assert list(results.read(tmp_path).columns) == list(TABLE.columns)

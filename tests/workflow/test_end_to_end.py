@@ -158,8 +158,8 @@ def test_figures(study: Path) -> None:
 
 def test_tables(study: Path) -> None:
     folder = study / "results" / "tables"
-    suffixes = (".csv", ".md", ".tex")
-    expected = {f"{name}{suffix}" for name in ("global_variance", "layers", "accuracy") for suffix in suffixes}
+    names, suffixes = ("global_variance", "layers", "accuracy", "transformations"), (".csv", ".md", ".tex", ".sha256")
+    expected = {f"{name}{suffix}" for name in names for suffix in suffixes}
     assert {file.name for file in folder.iterdir()} == expected
     accuracy = pd.read_csv(folder / "accuracy.csv")
     assert sorted(zip(accuracy["training"], accuracy["test"], strict=True)) == [

@@ -112,11 +112,12 @@ def _read(file: Path, columns: list[str] | None, where: dict[str, Iterable[Any]]
         condition = ds.field(name).isin(list(values))
         keep = condition if keep is None else keep & condition
     table = dataset.to_table(columns=columns, filter=keep)
+    said = {part.partition("=")[0] for part in file.parts if "=" in part}
     for name in _PARTITIONS.names:
         if name not in table.column_names:
             continue
         position, column = table.column_names.index(name), table.column(name)
-        if column.null_count == len(column) and len(column):  # the path does not say
+        if column.null_count == len(column) and name not in said:
             table = table.remove_column(position)
         elif pa.types.is_string(column.type):
             table = table.set_column(position, name, column.dictionary_encode())
