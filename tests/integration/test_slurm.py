@@ -130,7 +130,7 @@ def test_a_job_that_always_fails_is_tried_three_times_and_its_error_is_shown(fin
 
 
 # Five trainings that go on slowly while there is a file "hold", and of which one takes 1.2 GB more once there is a file
-# with its name.
+# with its name: shared memory, which no limit on a process counts, so that it is the kernel that ends it.
 EPOCHS = 200
 LONG = STUDY | {"seeds": [0, 1, 2, 3, 4], "training": {"default": {"epochs": EPOCHS, "batch_size": 16}}}
 STEP = "                bar.update(trainer.train_batch())\n"
@@ -138,7 +138,9 @@ SLOW = """\
                 if Path("hold").exists():
                     time.sleep(0.5)
                 if Path(f"greedy-{seed}").exists() and not GREED:
-                    GREED.append(torch.ones(300_000_000))
+                    GREED.append(mmap.mmap(-1, 1_200_000_000))
+                    for page in range(0, len(GREED[0]), mmap.PAGESIZE):
+                        GREED[0][page] = 1
 """
 
 
@@ -151,8 +153,8 @@ class Trainings:
         edit(folder / "config.yaml", "  unrotated: {}\n", "")  # a study's mappings are added to
         module = folder / "workflow" / "scripts" / "rotvar" / "training.py"
         edit(module, STEP, STEP + SLOW)
-        edit(module, "import time\n", "import time\nfrom pathlib import Path\n")
-        edit(module, "log = ", "GREED: list[Tensor] = []\nlog = ")
+        edit(module, "import time\n", "import mmap\nimport time\nfrom pathlib import Path\n")
+        edit(module, "log = ", "GREED: list[mmap.mmap] = []\nlog = ")
         (folder / "hold").touch()
         self.before = slurm.jobs()
         # What a first attempt asks for does not hold 1.2 GB more, what a second asks for does
