@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from amounts import times
+from conftest import require
 from processes import Study, nothing_left
 from watcher import NO_RESULTS, read
 
@@ -24,8 +25,7 @@ def disk(tmp_path: Path) -> Iterator[Callable[[int], Path]]:
         how = ["remount,"] if os.path.ismount(folder) else [""]
         command = ["mount", "-t", "tmpfs", "-o", f"{how[0]}size={size}k", "tmpfs", folder]
         run = subprocess.run(command, capture_output=True, text=True)
-        if run.returncode:
-            pytest.skip(f"only an administrator can mount a small disk ({run.stderr.strip()})")
+        require(run.returncode == 0, f"only an administrator can mount a small disk ({run.stderr.strip()})")
         return folder
 
     yield mount

@@ -73,7 +73,7 @@ def test_the_library_call_measures_a_folder_of_images_and_draws_the_heatmap(
 ) -> None:
     """The README's example as it stands, but for smaller images and weights that need no download."""
     section = (ROOT / "README.md").read_text().split("\n## From a notebook\n")[1]
-    code = section.split("```python\n")[1].split("```")[0]
+    code, other = (block.split("```")[0] for block in section.split("```python\n")[1:3])
     for old, new in {"256": "40", "224": "32", '"DEFAULT"': "None"}.items():
         assert old in code
         code = code.replace(old, new)
@@ -87,3 +87,7 @@ def test_the_library_call_measures_a_folder_of_images_and_draws_the_heatmap(
     exec(code, names)
     assert set(names["table"]["stratum"]) == {"all", "stratified", "cat", "dog"}
     assert Image.open(tmp_path / "heatmap.png").width > 1000
+    rotation = names["table"]
+    exec(other, names)
+    assert len(names["table"]) == len(rotation)
+    assert not names["table"]["transformation_std"].equals(rotation["transformation_std"])

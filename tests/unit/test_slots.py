@@ -16,6 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from conftest import require
 from copies import ROOT
 
 from rotvar import devices, slots
@@ -143,8 +144,7 @@ def take_as_another_user(report: Connection) -> None:
 
 def test_several_users_of_a_machine_share_its_slots(monkeypatch):
     """In a folder where, as in /tmp, none may touch the files of another, and whatever the umask."""
-    if os.getuid() != 0:
-        pytest.skip("only root can become another user")
+    require(os.getuid() == 0, "only root can become another user")
     before = os.umask(0o077)
     with TemporaryDirectory(dir="/tmp") as folder:
         monkeypatch.setattr(slots, "FOLDER", Path(folder))

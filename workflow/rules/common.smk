@@ -2,13 +2,12 @@
 import ast
 import os
 import sys
-from collections import Counter, defaultdict
+from collections import defaultdict
 from itertools import product
 from pathlib import Path
 
 import yaml
 from snakemake.io import strip_wildcard_constraints
-from snakemake.logging import logger
 from snakemake.utils import validate
 
 SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
@@ -17,9 +16,8 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration, demands, folders, forwarding, limits, runs
+from rotvar import configuration, folders, forwarding, runs
 from rotvar.catalogue import DATASETS, MODELS
-from rotvar.errors import InputError
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -260,150 +258,3 @@ def described_rules(wildcards):
             }
         )
     return described
-
-
-def pass_on_debug(workflow):
-    """Under --debug, jobs that end with a sentence leave its traceback in their logs as well."""
-    if workflow.execution_settings.debug:
-        os.environ.update(ROTVAR_DEBUG="1")
-
-
-def begin_alone():
-    """Lock the study's results, and end what a Snakemake that was killed left running."""
-    try:
-        ended = runs.begin(config["results"])
-    except InputError as error:
-        sys.exit(f"Error: {error}")
-    if ended:
-        logger.info(f"Ended {ended} processes that a killed snakemake had left at work on {config['results']}.")
-
-
-KILLED_BEFORE = limits.kills()
-
-
-def blame_memory():
-    """Say that the kernel has killed processes in this time, which their logs cannot."""
-    if killed := limits.kills() - KILLED_BEFORE:
-        logger.error(
-            f"Memory ran out: the kernel killed {killed} processes of this machine while this ran, maybe jobs that failed. "
-            "Run fewer jobs at a time (--cores), or give them more memory."
-        )
-
-
-def announce(workflow):
-    """Say what the run will make, where it computes and, without a GPU, for about how long."""
-    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
-    networks = [job for job in jobs if images_seen(job)]
-    counts = Counter(job.rule.name.split("_")[0] for job in jobs if job.rule.name != "measure_shard")
-    logger.info(
-        f"To be made in {config['results']}: data sets {counts['download']}, trained networks {counts['train']}, "
-        f"measurements {counts['measure']}, sets of figures {counts['plot']}, tables {counts['tabulate']}."
-    )
-    if not networks:
-        return
-    if not workflow.local_exec:
-        logger.info("Networks are trained and measured on the cluster.")
-        return
-    try:
-        from rotvar import devices, estimate
-    except ModuleNotFoundError as error:  # under --use-conda, Snakemake's own environment needs no PyTorch
-        logger.info(f"Networks are trained and measured on a GPU if their jobs find one ({error.name} is not here).")
-        return
-    visible = devices.visible()
-    logger.info(f"Networks are trained and measured on: {', '.join(map(devices.describe, visible))}.")
-    if visible[0].type == "cpu":
-        cores = min(workflow.cores, os.cpu_count())
-        rate = estimate.EFFICIENCY * estimate.rate() * cores
-        time = estimate.duration(sum(map(operations, networks)), rate)
-        logger.info(
-            f"There is no GPU: this takes about {time} on {cores} cores. "
-            "A small study on data that is already here: snakemake --workflow-profile demo"
-        )
-        return
-    places = config["jobs_per_gpu"] * len(visible)
-    limit = getattr(workflow.global_resources.get("gpu"), "value", None) or workflow.cores  # what --resources says
-    if places < min(workflow.cores, limit):
-        logger.info(
-            f"At most {places} of their jobs compute at a time (jobs_per_gpu: {config['jobs_per_gpu']}); others that are "
-            f"started wait, and hold a core. To start no others: --resources gpu={places}"
-        )
-
-
-# The rule whose jobs put images through networks to measure their variance
-MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "measure_shard"
-
-
-def images_seen(job):
-    """How many images a job puts through its network, in forward passes; a backward pass costs two of them."""
-    if job.rule.name not in (
-        "train_model",
-        "measure_accuracy",
-        "measure_convergence",
-        "measure_transformation",
-        MEASURING,
-    ):
-        return 0
-    return images_of(job.rule.name, job.wildcards)
-
-
-def images_of(rule, wildcards):
-    dataset = wildcards.dataset
-    train = config["data"]["train_images"] or DATASETS[dataset].train
-    test = TEST_IMAGES[dataset]
-    angles = config["measurement"]["angles"]
-    return {
-        "train_model": recipe(wildcards)["epochs"] * (3 * train + test) + 1,
-        "measure_accuracy": (angles + 1) * test,
-        "measure_transformation": combinations(wildcards) * test,
-        "measure_convergence": 2 * angles * min(config["figures"]["convergence"]["images"], test),
-        MEASURING: angles * test / config["measurement"]["shards"],
-    }[rule]
-
-
-def combinations(wildcards):
-    """About how often a measurement under another transformation than rotation sees each image."""
-    limits = TRANSFORMATIONS.get(wildcards.get("transformation"), {"samples": 1})
-    return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
-
-
-def operations(job):
-    """The floating-point operations of a job's network."""
-    from rotvar import estimate
-
-    dataset, model = job.wildcards.dataset, job.wildcards.model
-    info = DATASETS[dataset]
-    per_image = estimate.flops(model, info.channels, info.image_size, CLASSES, **ARCHITECTURES[dataset][model])
-    return images_seen(job) * per_image
-
-
-# What jobs ask of a cluster: a resource is a function, which Snakemake calls with the number of the attempt. A job that
-# failed may have run out of memory or time, so each attempt asks for more.
-
-
-def growing(amount):
-    """So much, and as much more at each attempt."""
-    return lambda wildcards, attempt: attempt * amount
-
-
-def network_size(wildcards):
-    architecture = ARCHITECTURES[wildcards.dataset][wildcards.model]
-    return demands.size(wildcards.model, DATASETS[wildcards.dataset].image_size, **architecture)
-
-
-def minutes_of(rule):
-    """The time of a job of `rule`, by the images that go through its network."""
-
-    def minutes(wildcards, attempt):
-        return attempt * demands.minutes(images_of(rule, wildcards), network_size(wildcards))
-
-    return minutes
-
-
-def training_mb(wildcards, attempt):
-    batch_size = RECIPES[wildcards.dataset][wildcards.model]["batch_size"]
-    return attempt * demands.training_mb(batch_size, network_size(wildcards))
-
-
-def sweep_mb(wildcards, attempt):
-    rotations = max(config["measurement"]["angles"], combinations(wildcards))
-    return attempt * demands.sweep_mb(rotations, network_size(wildcards))

@@ -1,0 +1,65 @@
+# What jobs take: images that go through a network, operations, minutes and memory.
+from rotvar import demands
+
+# The rule whose jobs put images through networks to measure their variance
+MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "measure_shard"
+
+
+def train_images(wildcards):
+    return config["data"]["train_images"] or DATASETS[wildcards.dataset].train
+
+
+def combinations(wildcards):
+    """About how often a measurement under another transformation than rotation sees each image."""
+    limits = TRANSFORMATIONS.get(wildcards.get("transformation"), {"samples": 1})
+    return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
+
+
+ANGLES, CONVERGENCE_IMAGES = config["measurement"]["angles"], config["figures"]["convergence"]["images"]
+
+# How many images a job of each rule puts through its network, in forward passes; a backward pass costs two of them.
+IMAGES_SEEN = {
+    "train_model": lambda w: recipe(w)["epochs"] * (3 * train_images(w) + TEST_IMAGES[w.dataset]) + 1,
+    "measure_accuracy": lambda w: (ANGLES + 1) * TEST_IMAGES[w.dataset],
+    "measure_transformation": lambda w: combinations(w) * TEST_IMAGES[w.dataset],
+    "measure_convergence": lambda w: 2 * ANGLES * min(CONVERGENCE_IMAGES, TEST_IMAGES[w.dataset]),
+    MEASURING: lambda w: ANGLES * TEST_IMAGES[w.dataset] / config["measurement"]["shards"],
+}
+
+
+def operations(job):
+    """The floating-point operations of a job that puts images through its network."""
+    from rotvar import estimate
+
+    dataset, model = job.wildcards.dataset, job.wildcards.model
+    info = DATASETS[dataset]
+    per_image = estimate.flops(model, info.channels, info.image_size, CLASSES, **ARCHITECTURES[dataset][model])
+    return IMAGES_SEEN[job.rule.name](job.wildcards) * per_image
+
+
+# What jobs ask of a cluster: a resource is a function, which Snakemake calls with the number of the attempt. A job that
+# failed may have run out of memory or time, so each attempt asks for more.
+
+
+def growing(amount):
+    """So much, and as much more at each attempt."""
+    return lambda wildcards, attempt: attempt * amount
+
+
+def network_size(wildcards):
+    architecture = ARCHITECTURES[wildcards.dataset][wildcards.model]
+    return demands.size(wildcards.model, DATASETS[wildcards.dataset].image_size, **architecture)
+
+
+def minutes_of(rule):
+    """The time of a job of `rule`, by the images that go through its network."""
+    return lambda wildcards, attempt: attempt * demands.minutes(IMAGES_SEEN[rule](wildcards), network_size(wildcards))
+
+
+def training_mb(wildcards, attempt):
+    batch_size = RECIPES[wildcards.dataset][wildcards.model]["batch_size"]
+    return attempt * demands.training_mb(batch_size, network_size(wildcards))
+
+
+def sweep_mb(wildcards, attempt):
+    return attempt * demands.sweep_mb(max(ANGLES, combinations(wildcards)), network_size(wildcards))

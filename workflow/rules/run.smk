@@ -1,0 +1,74 @@
+# What a run does before its first job and when a job has failed.
+from collections import Counter
+
+from snakemake.logging import logger
+
+from rotvar import limits
+from rotvar.errors import InputError
+
+
+def pass_on_debug(workflow):
+    """Under --debug, jobs that end with a sentence leave its traceback in their logs as well."""
+    if workflow.execution_settings.debug:
+        os.environ.update(ROTVAR_DEBUG="1")
+
+
+def begin_alone():
+    """Lock the study's results, and end what a Snakemake that was killed left running."""
+    try:
+        ended = runs.begin(config["results"])
+    except InputError as error:
+        sys.exit(f"Error: {error}")
+    if ended:
+        logger.info(f"Ended {ended} processes that a killed snakemake had left at work on {config['results']}.")
+
+
+KILLED_BEFORE = limits.kills()
+
+
+def blame_memory():
+    """Say that the kernel has killed processes in this time, which their logs cannot."""
+    if killed := limits.kills() - KILLED_BEFORE:
+        logger.error(
+            f"Memory ran out: the kernel killed {killed} processes of this machine while this ran, maybe jobs that failed. "
+            "Run fewer jobs at a time (--cores), or give them more memory."
+        )
+
+
+def announce(workflow):
+    """Say what the run will make, where it computes and, without a GPU, for about how long."""
+    jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
+    networks = [job for job in jobs if job.rule.name in IMAGES_SEEN]
+    counts = Counter(job.rule.name.split("_")[0] for job in jobs if job.rule.name != "measure_shard")
+    logger.info(
+        f"To be made in {config['results']}: data sets {counts['download']}, trained networks {counts['train']}, "
+        f"measurements {counts['measure']}, sets of figures {counts['plot']}, tables {counts['tabulate']}."
+    )
+    if not networks:
+        return
+    if not workflow.local_exec:
+        logger.info("Networks are trained and measured on the cluster.")
+        return
+    try:
+        from rotvar import devices, estimate
+    except ModuleNotFoundError as error:  # under --use-conda, Snakemake's own environment needs no PyTorch
+        logger.info(f"Networks are trained and measured on a GPU if their jobs find one ({error.name} is not here).")
+        return
+    visible = devices.visible()
+    logger.info(f"Networks are trained and measured on: {', '.join(map(devices.describe, visible))}.")
+    if visible[0].type == "cpu":
+        cores = min(workflow.cores, os.cpu_count())
+        rate = estimate.EFFICIENCY * estimate.rate() * cores
+        time = estimate.duration(sum(map(operations, networks)), rate)
+        logger.info(
+            f"There is no GPU: this takes about {time} on {cores} cores. "
+            "A small study on data that is already here: snakemake --workflow-profile demo"
+        )
+        return
+    places = config["jobs_per_gpu"] * len(visible)
+    limit = getattr(workflow.global_resources.get("gpu"), "value", None) or workflow.cores  # what --resources says
+    if places < min(workflow.cores, limit):
+        logger.info(
+            f"At most {places} of their jobs compute at a time (jobs_per_gpu: {config['jobs_per_gpu']}); others that are "
+            f"started wait, and hold a core. To start no others: --resources gpu={places}"
+        )
