@@ -84,27 +84,28 @@ def measure(
     mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
     weights = counts(len(images), replicates, seed)
     recorder = Recorder(model)
-    at_once = max(1, (batch_size or BATCH_SIZE[device.type]) // len(angles))
-    sums: dict[Layer, dict[str, _Sums]] = {}
-    chosen: set[Layer] = set()  # the layers of this pass
+    chosen: set[Layer] = set()  # the layers of the pass that is going on
+    sums: dict[tuple[Layer, str], _Sums] = {}  # of each of them, and series
+    found: dict[tuple[Layer, str], list[tuple[int, int, float]]] = {}
 
     def update(layer: Layer, output: Tensor) -> None:
         if layer not in chosen:
             return
         values = output.unflatten(0, (-1, len(angles)))
         values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
-        series = sums.setdefault(layer, {})
         for name, each in reduced(values, kept_series(values.shape[3], aggregations), arithmetic(compiled=False)):
-            series.setdefault(name, _Sums()).update(each.flatten(2).double(), drawn)
+            sums.setdefault((layer, name), _Sums()).update(each.flatten(2).double(), drawn)
 
     with evaluating(model), devices.computing(device, precision):
         outputs: dict[Layer, Tensor] = {}
         first = present(images[:1].to(device), angles[:1], mean, std)
         recorder.run(first, lambda layer, output: outputs.update({layer: output.to("meta")}))
-        groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, memory.free(device) // 2))
+        free = memory.free(device)
+        groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, free // 2))
         if len(groups) > 1:
             log.info("the sums of %d replicates take %d passes over the images", replicates, len(groups))
-        found: dict[tuple[Layer, str], list[Statistics]] = {}
+        image = len(angles) * memory.of_image(max(output[0].numel() for output in outputs.values()))
+        at_once = max(1, min((batch_size or BATCH_SIZE[device.type]) // len(angles), free // 4 // image))
         with tqdm(total=len(groups) * len(images), unit=" images", disable=None) as bar:
             for group in groups:
                 chosen = set(group)
@@ -113,25 +114,14 @@ def measure(
                     repeated = batch.to(device).repeat_interleave(len(angles), 0)
                     recorder.run(present(repeated, angles.repeat(len(batch)), mean, std), update)
                     bar.update(len(batch))
-                found |= {
-                    (layer, name): each.finish(len(images)) for layer in group for name, each in sums[layer].items()
-                }
-                sums.clear()
+                for layer, name in list(sums):
+                    found[layer, name] = sums.pop((layer, name)).layer_means(layer.name, len(images))
     rows = []
     for index, (layer, output) in enumerate(outputs.items()):
         for aggregation in aggregations:
-            (series,) = kept_series(output[0, 0].numel(), [aggregation])
-            for replicate, statistics in enumerate(found[layer, series]):
-                values = statistics.normalized_variance
-                if np.isnan(values).any():
-                    raise InputError(
-                        f"layer {layer.name}, unit {np.flatnonzero(np.isnan(values))[0]}: its activations are NaN or "
-                        "infinite for some image: check the images and the network's weights"
-                    )
-                finite = values[np.isfinite(values)]
-                average = finite.mean() if len(finite) else np.nan
-                place = (layer.name, index, layer.kind, aggregation, replicate)
-                rows.append((*place, len(images), len(values), len(finite), average))
+            (name,) = kept_series(output[0, 0].numel(), [aggregation])
+            for replicate, values in enumerate(found[layer, name]):
+                rows.append((layer.name, index, layer.kind, aggregation, replicate, len(images), *values))
     return pd.DataFrame(rows, columns=COLUMNS)
 
 
@@ -172,20 +162,27 @@ class _Sums:
         self.total.addmm_(weights, relative)
         self.squares.addmm_(weights, relative.square_())
 
-    def finish(self, images: int) -> list[Statistics]:
-        """The measure of each replicate of so many images; to be asked for once."""
+    def layer_means(self, layer: str, images: int) -> list[tuple[int, int, float]]:
+        """The units of the layer, how many of them are finite, and the mean over these, for each replicate of so many
+        images. Raises InputError where a unit is not a number."""
         assert self.shift is not None
-        statistics = []
+        means = []
         for total, squares, std_sum in zip(self.total, self.squares, self.std_sum, strict=True):
             moments = Moments(self.shift.shape[0], self.shift.shape[1], self.shift.device)
             moments.n, moments.std_sum = images, std_sum
-            average = (total / images).view_as(self.shift)
+            average, squares = (total / images).view_as(self.shift), squares.view_as(self.shift)
             moments.mean = average + self.shift
-            squares = squares.view_as(self.shift)
             m2 = squares - images * average.square()
             moments.m2 = torch.where(m2 <= CANCELLED * squares, 0, m2)
-            statistics.append(Statistics.of(*(std.cpu().numpy() for std in moments.stds())))
-        return statistics
+            values = Statistics.of(*(std.cpu().numpy() for std in moments.stds())).normalized_variance
+            if np.isnan(values).any():
+                raise InputError(
+                    f"layer {layer}, unit {np.flatnonzero(np.isnan(values))[0]}: its activations are NaN or infinite "
+                    "for some image: check the images and the network's weights"
+                )
+            finite = values[np.isfinite(values)]
+            means.append((len(values), len(finite), float(finite.mean()) if len(finite) else np.nan))
+        return means
 
 
 def _passes(
