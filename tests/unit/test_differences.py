@@ -36,20 +36,30 @@ def test_the_smallest_visible_difference_is_found_with_that_power(confidence, po
 
 def test_the_textbooks_number_of_samples():
     """Two groups half a standard deviation apart, 5 % two-sided, 80 % power: 63 in each (64 with t's distribution)."""
-    assert math.ceil(differences.needed(0.5, 1.0, 0.0, 0.95, 0.8)) == 63
+    assert differences.needed(0.5, 1.0, 0.0, 1000, 0.95, 0.8) == (63, 2)
+    assert differences.needed(0.5, math.nan, 0.1, 100, 0.95, 0.8) == (None, 63)
 
 
-@pytest.mark.parametrize("difference", [0.02, 0.05, 0.2])
-def test_as_many_seeds_and_images_as_are_needed_make_the_difference_the_smallest_visible(difference):
-    between, by_images = 0.03, 0.004
-    seeds = differences.needed(difference, between**2, by_images**2, 0.95, 0.8)
-    assert differences.smallest(between**2 / seeds + by_images**2, 0.95, 0.8) == pytest.approx(difference)
-    times = differences.needed(difference, by_images**2, between**2 / 60, 0.95, 0.8)
-    assert differences.smallest(between**2 / 60 + by_images**2 / times, 0.95, 0.8) == pytest.approx(difference)
+@pytest.mark.parametrize("difference", [0.01, 0.05, 0.2])
+@pytest.mark.parametrize(("between", "by_images"), [(0.03, 0.004), (0.004, 0.03), (0.03, 0.0), (0.0, 0.03)])
+def test_as_many_seeds_and_images_as_are_needed_make_the_difference_visible(difference, between, by_images):
+    seeds, images = differences.needed(difference, between, by_images, 1000, 0.95, 0.8)
+
+    def visible(seeds: int, images: int) -> float:
+        return differences.smallest(between**2 / seeds + by_images**2 * 1000 / images, 0.95, 0.8)
+
+    assert visible(seeds, images) <= difference * (1 + 1e-9)
+    assert images == 2 or visible(seeds, images - 1) > difference
+    if images <= 1000:  # then as few seeds as can be, with the images that there are
+        assert seeds == 1 or visible(seeds - 1, 1000) > difference
 
 
-def test_no_number_of_seeds_makes_up_for_too_few_images():
-    assert differences.needed(0.01, 0.03**2, 0.01**2, 0.95, 0.8) == math.inf
+def test_images_that_there_are_too_few_of_are_not_made_up_for_by_seeds_alone():
+    """Nor by seeds beyond counting, where they are only just enough: images then give way."""
+    few = differences.needed(0.1, 0.05, 0.0252, 1000, 0.95, 0.8)
+    assert differences.smallest(0.05**2 / 1e6 + 0.0252**2, 0.95, 0.8) == pytest.approx(0.1, rel=0.01)
+    assert few[0] < 10
+    assert 1000 < few[1] < 3000
 
 
 def table(*seeds: list[float], layer: str = "conv1", images: int = 1000, **places: object) -> pd.DataFrame:
@@ -78,9 +88,9 @@ def test_a_layer_of_several_seeds():
     assert (row["low"], row["high"]) == pytest.approx((0.5 - 1.96 * by_images, 0.5 + 1.96 * by_images), abs=0.001)
     visible = (1.960 + 0.8416) * math.sqrt(2 * (0.04**2 / 3 + by_images**2))
     assert row["smallest_difference"] == pytest.approx(visible, rel=0.01)
-    room = 0.05**2 / (2 * (1.960 + 0.8416) ** 2)
-    assert row["seeds_needed"] == pytest.approx(0.04**2 / (room - by_images**2), abs=1)
-    assert pd.isna(row["images_needed"])  # three seeds hide the difference on any number of images
+    most = 0.05**2 / (2 * (1.960 + 0.8416) ** 2)
+    assert row["seeds_needed"] == pytest.approx(0.04**2 / (most - by_images**2), abs=1)
+    assert row["images_needed"] <= 1000
 
 
 def test_what_the_draws_have_in_common_does_not_average_out_over_the_seeds():

@@ -89,8 +89,7 @@ def test_the_table_of_stability(study: Path) -> None:
     assert (table["smallest_difference"] > 0).all()
     enough = table["smallest_difference"] <= 0.1
     assert (table.loc[enough, "seeds_needed"] <= 2).all()
-    assert (table.loc[enough, "images_needed"] <= 40).all()
-    assert not (table.loc[~enough, "images_needed"] <= 40).any()
+    assert ((table["seeds_needed"] > 2) | (table["images_needed"] > 40))[~enough].all()
 
 
 def test_a_network_is_measured_on_the_images_of_the_other_data_set_in_its_own_shape(study: Path) -> None:
@@ -136,4 +135,4 @@ def test_another_difference_makes_the_figures_and_the_table_again_alone(study: P
     run = run_snakemake(study, *asked)
     assert run.returncode == 0, run.stderr
     planned = set(re.findall(r"^rule (\w+):", run.stdout, re.M))
-    assert planned == {"plot_stability", "tabulate_stability", "stability"}
+    assert planned == {"plot_stability", "tabulate_stability"}  # and the local rule of the target

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 CAPTION = (
     "Layer means (mean over seeds) with their interval over draws of the images, std (n - 1) over seeds and over "
     "draws, the smallest difference between two trainings that is visible with these seeds and images, and how many of "
-    "either show the difference that is looked for."
+    "both together show the difference that is looked for."
 )
 
 if __name__ == "__main__":

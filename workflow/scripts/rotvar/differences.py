@@ -13,7 +13,7 @@ upwards.) Two trainings whose means vary so differ visibly if they do by at leas
 
 where z is the normal distribution's quantile: a two-sided test at that confidence then finds the difference with that
 probability (Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2, with the normal
-distribution for t's). Solved for S or N, it says how many are needed. A std over few seeds is itself uncertain: with
+distribution for t's). Solved for S and N, it says how many are needed. A std over few seeds is itself uncertain: with
 fewer than ten, more are needed than this says.
 """
 
@@ -31,11 +31,22 @@ def smallest(variance: float, confidence: float, power: float) -> float:
     return _quantiles(confidence, power) * math.sqrt(2 * variance)
 
 
-def needed(difference: float, falls: float, stays: float, confidence: float, power: float) -> float:
-    """By how much that which a mean's variance falls with has to grow until `difference` is visible: `falls` is the
-    part of the variance that falls, `stays` the other. Infinite where the latter alone hides it."""
-    room = 0.5 * (difference / _quantiles(confidence, power)) ** 2 - stays
-    return math.inf if room <= 0 else falls / room
+def needed(
+    difference: float, between: float, by_images: float, images: int, confidence: float, power: float
+) -> tuple[int | None, int | None]:
+    """How many seeds and images together make `difference` visible, given `between` and `by_images` of so many images.
+
+    Seeds are counted first, with the images that there are, or, where those leave them less than half of the variance
+    that a mean may have, with that half; then as few images as suffice. Without a `between` (NaN) the seeds are None,
+    and the images leave them nothing.
+    """
+    most = 0.5 * (difference / _quantiles(confidence, power)) ** 2  # that v may be
+    if math.isnan(between):
+        return None, _whole(images * by_images**2 / most, 2)
+    seeds = _whole(between**2 / (most - min(by_images**2, most / 2)), 1)
+    if seeds is None or by_images == 0:
+        return seeds, None if seeds is None else 2
+    return seeds, _whole(images * by_images**2 / (most - between**2 / seeds), 2)
 
 
 def summarize(values: pd.DataFrame, confidence: float, power: float, difference: float) -> pd.DataFrame:
@@ -45,9 +56,9 @@ def summarize(values: pd.DataFrame, confidence: float, power: float, difference:
     images (N0), normalized_variance (the mean over the seeds of the images as they are), low and high (the percentile
     interval of the mean over the seeds; Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 13),
     std (between the seeds), image_std (of the mean over the seeds, over the replicates), smallest_difference (visible
-    with these seeds and images), seeds_needed (with these images) and images_needed (with these seeds) to see
-    `difference`. Missing: std and seeds_needed of one seed, of which smallest_difference and images_needed know the
-    images' part alone; a number that does not exist because the other part alone hides the difference.
+    with these seeds and images), seeds_needed and images_needed, which together make `difference` visible. Missing: std
+    and seeds_needed of one seed, of which smallest_difference and images_needed know the images' part alone; everything
+    of a layer without finite units.
     """
     places = [name for name in ("dataset", "model", "training") if name in values.columns]
     rows = []
@@ -64,9 +75,7 @@ def summarize(values: pd.DataFrame, confidence: float, power: float, difference:
         images, between, by_images = int(layer["images"].max()), _std(samples), _std(drawn)
         known = 0.0 if np.isnan(between) else between**2 / len(samples)
         visible = smallest(known + by_images**2, confidence, power)
-        more_seeds = needed(difference, between**2, by_images**2, confidence, power)
-        more_images = images * needed(difference, by_images**2, known, confidence, power)
-        needs = _whole(more_seeds, 1), _whole(more_images, 2)
+        needs = needed(difference, between, by_images, images, confidence, power)
         mean = samples.mean() if len(samples) else math.nan
         rows.append((*place, len(samples), images, mean, low, high, between, by_images, visible, *needs))
     found = ["seeds", "images", "normalized_variance", "low", "high", "std", "image_std", "smallest_difference"]
