@@ -66,7 +66,11 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
             low = part.get("exclusiveMinimum", part.get("minimum", -1))
             high = part.get("exclusiveMaximum", part.get("maximum", 1))
             excluded = {"exclude_min": "exclusiveMinimum" in part, "exclude_max": "exclusiveMaximum" in part}
-            return st.floats(low, high, **excluded) | st.integers(low, high).filter(
+            numbers = st.floats(low, high, **excluded)
+            least, most = math.ceil(low), math.floor(high)
+            if least > most:  # no whole number lies between
+                return numbers
+            return numbers | st.integers(least, most).filter(
                 lambda n: (n > low or not excluded["exclude_min"]) and (n < high or not excluded["exclude_max"])
             )
         case "array":
