@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rotvar import tables
+from rotvar import differences, summary, tables
 from rotvar.catalogue import DATASETS
 
 KINDS = {"conv": "convolution", "relu": "non-linearity", "fc": "fully connected", "bn": "normalization"}
@@ -120,4 +120,37 @@ def under_several(values: pd.DataFrame) -> pd.DataFrame:
         values.assign(transformation=name, global_variance=factor * values["global_variance"])
         for name, factor in worth.items()
     ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def draws(variance: pd.DataFrame, images: int = 10_000, replicates: int = 40) -> pd.DataFrame:
+    """What `stability.measure` might give of the networks of a variance table: their layer means, and draws around them
+    that differ more in deeper layers, and more in the unrotated training."""
+    means = summary.layer_means(variance[variance["stratum"] == "all"]).drop(columns="stratum")
+    reach = 0.06 * (1 + means["layer_index"]) / (1 + means["layer_index"].max())
+    if "training" in means.columns:
+        reach /= 1 + 2 * (means["training"] == "rotated")
+    parts = [
+        means.assign(
+            replicate=replicate,
+            normalized_variance=means["normalized_variance"] + (replicate > 0) * reach * math.sin(5 * replicate),
+        )
+        for replicate in range(1 + replicates)
+    ]
+    return pd.concat(parts, ignore_index=True).assign(images=images)
+
+
+WANTED = {"confidence": 0.95, "power": 0.8, "difference": 0.05}
+
+
+def stable(variance: pd.DataFrame) -> pd.DataFrame:
+    """The summary of such draws."""
+    return differences.summarize(draws(variance), **WANTED)
+
+
+def elsewhere(values: pd.DataFrame, value: str) -> pd.DataFrame:
+    """Global values or layer means of networks on their own data set, and what they might be on others."""
+    own = "mnist" if "dataset" not in values.columns else str(values["dataset"].iloc[0])
+    worth = {"mnist": 0.7, "fashion_mnist": 1.3, "cifar10": 0.8, own: 1.0}
+    parts = [values.assign(measured_on=name, **{value: factor * values[value]}) for name, factor in worth.items()]
     return pd.concat(parts, ignore_index=True)

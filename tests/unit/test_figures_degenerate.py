@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from figure_tables import accuracy, history, published, under_several, variance
+from figure_tables import WANTED, accuracy, elsewhere, history, published, stable, under_several, variance
 from matplotlib.figure import Figure
 
 from rotvar import summary
@@ -24,7 +24,9 @@ from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.stability import stability
 from rotvar.figures.training_curves import training_curves
+from rotvar.figures.transfer import transfer, transfer_by_layer
 from rotvar.figures.transformations import transformations
 
 INF, NAN = math.inf, math.nan
@@ -39,6 +41,11 @@ VARIANCE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "last_layer": last_layer,
     "global_variance": lambda table: global_variance(summary.global_variance(table)),
     "transformations": lambda table: transformations(under_several(summary.global_variance(table)), "mean"),
+    "stability": lambda table: stability(stable(table), "mean", **WANTED),
+    "transfer": lambda table: transfer(elsewhere(summary.global_variance(table), "global_variance"), "mean"),
+    "transfer_layers": lambda table: transfer_by_layer(
+        elsewhere(summary.layer_means(table), "normalized_variance"), "mean"
+    ),
     "depth": lambda table: by_depth(summary.layer_means(table), "mean"),
 }
 
@@ -82,7 +89,13 @@ def test_class_names(figure: str, classes: list[str]) -> None:
 def test_a_table_straight_from_the_measure(figure: str) -> None:
     table = variance({"": {"conv": [0.5, 1.0], "fc": [1.0]}}, ["all", "stratified", "0 - zero"], BOTH)
     partitions = ["training", "dataset", "model", "seed"]
-    if figure in ("global_variance", "transformations", "depth"):  # which compare networks
+    if figure in (
+        "global_variance",
+        "transformations",
+        "transfer",
+        "transfer_layers",
+        "depth",
+    ):  # which compare networks
         partitions = ["training", "seed"]
     is_whole(VARIANCE_FIGURES[figure](table.drop(columns=partitions)))
 

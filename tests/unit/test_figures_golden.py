@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import test_figures_convergence
 import test_figures_feature_maps
-from figure_tables import accuracy, history, network, published, under_several
+from figure_tables import WANTED, accuracy, elsewhere, history, network, published, stable, under_several
 from matplotlib.figure import Figure
 
 from rotvar import figures, summary
@@ -29,7 +29,9 @@ from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.stability import stability
 from rotvar.figures.training_curves import training_curves
+from rotvar.figures.transfer import transfer, transfer_by_layer
 from rotvar.figures.transformations import transformations
 from rotvar.tables import published as published_values
 
@@ -153,6 +155,37 @@ def test_depth() -> Figure:
 @golden("transformations", "seeds")
 def test_transformations() -> Figure:
     return transformations(under_several(pd.concat(map(summary.global_variance, study()))), "mean")
+
+
+@golden("stability", "seeds")
+def test_stability_of_three_seeds() -> Figure:
+    return stability(stable(several(16, 12, 3)), "mean", **WANTED)
+
+
+@golden("stability", "one_seed")
+def test_stability_of_one_seed() -> Figure:
+    return stability(stable(network(16, 12)), "mean", **WANTED)
+
+
+@golden("stability", "deep")
+def test_stability_of_170_layers() -> Figure:
+    return stability(stable(several(170, 6, 2)), "mean", **WANTED)
+
+
+@golden("transfer", "seeds")
+def test_transfer() -> Figure:
+    networks = [
+        elsewhere(summary.global_variance(one.assign(dataset=dataset)), "global_variance").assign(dataset=dataset)
+        for one in study()[:6]
+        for dataset in ("mnist", "fashion_mnist")
+    ]
+    values = pd.concat(networks).drop_duplicates(["dataset", "model", "training", "seed", "measured_on", "stratum"])
+    return transfer(values, "mean")
+
+
+@golden("transfer", "layers")
+def test_transfer_by_layer() -> Figure:
+    return transfer_by_layer(elsewhere(summary.layer_means(several(16, 12, 2)), "normalized_variance"), "mean")
 
 
 @golden("agreement", "seeds")

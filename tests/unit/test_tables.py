@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from figure_tables import stable, variance
 
 from rotvar import tables
 from rotvar.errors import InputError
@@ -164,3 +165,31 @@ def test_global_values_under_each_transformation_have_rotation_first() -> None:
     assert table["transformation"].tolist() == ["rotation", "blur"]
     assert table["global_variance"].tolist() == [4, 2]
     assert table["std"].tolist() == pytest.approx([0, 2**0.5])
+
+
+def test_global_values_on_each_data_set_in_the_catalogues_order() -> None:
+    places = {"model": "vgg16", "training": "rotated", "stratum": "all", "aggregation": "mean"}
+    rows = [("mnist", "cifar10", 0, 1.0), ("mnist", "cifar10", 1, 3.0), ("mnist", "mnist", 0, 4.0)]
+    values = pd.DataFrame(rows, columns=["dataset", "measured_on", "seed", "global_variance"]).assign(**places)
+    table = tables.transfer(values)
+    assert table["measured_on"].tolist() == ["mnist", "cifar10"]
+    assert table["global_variance"].tolist() == [4, 2]
+    shown = tables.presentable(table)
+    assert shown["measured on"].tolist() == ["MNIST", "CIFAR10"]
+
+
+def test_stability_in_execution_order_with_dashes_for_numbers_that_there_are_not(tmp_path: Path) -> None:
+    values = stable(variance({"rotated": {"conv": [0.5], "fc": [1.0]}, "unrotated": {"conv": [1.0], "fc": [2.0]}}))
+    table = tables.stability(values.iloc[::-1])
+    assert list(table.columns) == [
+        *["dataset", "model", "training", "aggregation", "layer_index", "layer", "kind", "seeds", "images"],
+        *["normalized_variance", "low", "high", "std", "image_std", "smallest_difference"],
+        *["seeds_needed", "images_needed"],
+    ]
+    assert table["training"].tolist() == ["unrotated"] * 2 + ["rotated"] * 2
+    assert table["layer"].tolist() == ["conv", "fc"] * 2
+    shown = tables.presentable(table)
+    assert shown["seeds needed"].tolist() == ["–"] * 4  # of one seed
+    assert shown["images needed"].tolist() == [str(number) for number in table["images_needed"]]
+    tables.write(table, tmp_path / "stability.csv")
+    assert pd.read_csv(tmp_path / "stability.csv")["seeds_needed"].isna().all()

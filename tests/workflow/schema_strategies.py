@@ -66,7 +66,11 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
             low = part.get("exclusiveMinimum", part.get("minimum", -1))
             high = part.get("exclusiveMaximum", part.get("maximum", 1))
             excluded = {"exclude_min": "exclusiveMinimum" in part, "exclude_max": "exclusiveMaximum" in part}
-            return st.floats(low, high, **excluded) | st.integers(low, high).filter(
+            numbers = st.floats(low, high, **excluded)
+            least, most = math.ceil(low), math.floor(high)
+            if least > most:  # no whole number lies between
+                return numbers
+            return numbers | st.integers(least, most).filter(
                 lambda n: (n > low or not excluded["exclude_min"]) and (n < high or not excluded["exclude_max"])
             )
         case "array":
@@ -87,8 +91,8 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
 
 
 def _consistent(config: dict[str, Any]) -> dict[str, Any]:
-    """With what the schema cannot say: figures of what is measured, and of test images that there are, and
-    transformations that change something."""
+    """With what the schema cannot say: figures of what is measured, and of test images that there are, transformations
+    that change something, and questions that the study can answer."""
     figures = config.get("figures", {})
     measured = config.get("measurement", {}).get("aggregations", ["mean", "max", "sum", "spatial"])
     drawn = [name for name in figures.get("aggregations", ["mean", "spatial"]) if name in measured] or measured[:1]
@@ -98,6 +102,10 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
     if images := figures.get("feature_maps", {}).get("images"):
         chosen = list(dict.fromkeys(image % there for image in images))
         config["figures"]["feature_maps"] = figures["feature_maps"] | {"images": chosen}
+    impossible = {"stability"} if set(drawn) == {"spatial"} else set()
+    impossible |= {"transfer"} if len(config["datasets"]) < 2 else set()
+    if questions := config.get("questions"):
+        config["questions"] = [name for name in questions if name not in impossible]
     if transformations := config.get("transformations"):
         few = {"samples": 2}  # of ten parameters
         config["transformations"] = {name: {"rotation": 90} | one | few for name, one in transformations.items()}

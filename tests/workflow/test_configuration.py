@@ -189,7 +189,7 @@ def test_the_studies_of_the_repository_are_good() -> None:
             {"sedes": [0]},
             "the configuration has no key 'sedes' (did you mean 'seeds'?): its keys are results, datasets, models, "
             "trainings, transformations, seeds, data, own_data, own_models, architectures, training, "
-            "measurement, figures, jobs_per_gpu, conda.",
+            "measurement, figures, questions, stability, jobs_per_gpu, conda.",
         ),
     ],
 )
@@ -350,6 +350,20 @@ VALUES = [
     ("figures.convergence.images", 10**12, str(10**12), "it must be at most 1000000"),
     ("figures.convergence.images", None, "null", WHOLE),
     ("figures.convergence.aggregation", ["mean"], '["mean"]', "choose from mean, max"),
+    ("questions", "transfer", "'transfer'", LIST),
+    ("questions", ["stable"], "'stable'", "choose from retraining, emergence, stability, transfer"),
+    ("questions", ["transfers"], "'transfers' (did you mean 'transfer'?)",
+     "choose from retraining, emergence, stability, transfer"),
+    ("stability", 200, "200", MAPPING),
+    ("stability.replicates", 19, "19", "it must be at least 20"),
+    ("stability.replicates", 10**6, "1000000", "it must be at most 5000"),
+    ("stability.replicates", 2e2, "200.0", WHOLE),
+    ("stability.confidence", 95, "95", "it must be at most 0.9999"),
+    ("stability.confidence", 0.05, "0.05", "it must be at least 0.5"),
+    ("stability.power", 0.2, "0.2", "it must be at least 0.5"),
+    ("stability.power", 1, "1", "it must be at most 0.9999"),
+    ("stability.difference", 0, "0", "it must be at least 1e-06"),
+    ("stability.difference", NAN, "NaN", NUMBER),
     ("own_data", ["flowers"], '["flowers"]', MAPPING),
     ("own_data.flowers", "flowers", "'flowers'", MAPPING),
     ("own_models", "resnet18", "'resnet18'", MAPPING),
@@ -445,6 +459,22 @@ def test_a_training_is_named_by_a_plain_word(name: Any, shown: str) -> None:
 def test_what_cannot_be_measured_under_is_a_sentence(shift: dict[str, Any], sentence: str) -> None:
     (found,) = configuration.problems(study(transformations={"shift": shift}), SCHEMA)
     assert found.startswith(f"transformations.shift{sentence}")
+
+
+@pytest.mark.parametrize("aggregations", [["spatial"], None])
+def test_stability_is_asked_of_one_value_a_map(aggregations: list[str] | None) -> None:
+    figures = {} if aggregations is None else {"aggregations": aggregations}
+    assert configuration.problems(study(questions=["stability"], figures=figures), SCHEMA) == [
+        "questions lists stability, which has no answer for spatial, the only one of figures.aggregations: add mean, "
+        "max or sum there."
+    ] * (aggregations is not None)
+
+
+def test_transfer_is_asked_of_several_data_sets() -> None:
+    assert configuration.problems(study(questions=["transfer"]), SCHEMA) == []
+    assert configuration.problems(study(questions=["transfer"], datasets=["digits"]), SCHEMA) == [
+        "questions lists transfer, but datasets has digits alone: name another one, or leave the question out."
+    ]
 
 
 def test_rotation_is_no_name_for_another_transformation() -> None:

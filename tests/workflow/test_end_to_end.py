@@ -170,6 +170,12 @@ def test_tables(study: Path) -> None:
         assert table["std"].notna().all()
 
 
+def test_questions_that_are_not_asked_are_not_in_the_report(study: Path) -> None:
+    report = (study / "results" / "report.html").read_text()
+    assert "measure_variance" in report
+    assert "measure_stability" not in report and "measure_transfer" not in report
+
+
 def test_every_job_has_a_log_and_a_benchmark(study: Path) -> None:
     logs = {file.relative_to(study / "results/logs").with_suffix("") for file in study.rglob("logs/**/*.log")}
     folder = study / "results" / "benchmarks"

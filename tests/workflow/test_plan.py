@@ -112,6 +112,26 @@ def test_a_part_by_name(workflow: Path, target: str, last: str, jobs: set[str]) 
     assert jobs <= planned.keys()
 
 
+def test_a_question_that_is_listed_belongs_to_the_study(workflow: Path) -> None:
+    (workflow / "questions.yaml").write_text("questions: [stability, transfer]\nseeds: [0, 1]")
+    planned = plan(workflow, "--configfile", "questions.yaml")
+    assert {name: count for name, count in planned.items() if "stability" in name or "transfer" in name} == {
+        "measure_stability": 32,  # 2 data sets x 4 models x 2 trainings x 2 seeds
+        "measure_transfer": 32,  # each network on the other data set
+        "plot_stability": 8,  # all aggregations at once
+        "plot_transfer": 2,
+        "plot_transfer_layers": 16,  # 2 data sets x 4 models x 2 aggregations
+        "tabulate_stability": 1,
+        "tabulate_transfer": 1,
+    }
+
+
+def test_a_question_by_name(workflow: Path) -> None:
+    planned = plan(workflow, "stability", "transfer")
+    assert planned["measure_stability"] == planned["measure_transfer"] == planned["measure_variance"] == 16
+    assert "write_report" not in planned
+
+
 def test_one_figure_by_path(workflow: Path) -> None:
     assert plan(workflow, "results/figures/mnist/resnet/heatmap_spatial_class_3.svg") == {
         "download_dataset": 1,

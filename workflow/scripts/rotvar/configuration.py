@@ -37,7 +37,8 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
 
     `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
     is measured and for test images that there are, transformations change something, the data sets have as many classes
-    as each other, and no fewer than there are shards, and what is one's own has names and files of its own.
+    as each other, and no fewer than there are shards, what is one's own has names and files of its own, and questions
+    can be answered.
     """
     schema = named(schema, config)
     # JSON Schema takes 10.0 for an integer, Python's range() does not; and NaN lies within all limits
@@ -72,6 +73,7 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
         *_transformations(config),
         *_unmeasured(config, schema),
         *_missing_images(config, infos),
+        *_unanswerable(config, schema),
     ]
 
 
@@ -175,13 +177,14 @@ def _transformations(config: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    def aggregations(section: str) -> list[str]:
-        default = schema["properties"][section]["properties"]["aggregations"]["default"]
-        return config.get(section, {}).get("aggregations", default)
+def _aggregations(section: str, config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    default = schema["properties"][section]["properties"]["aggregations"]["default"]
+    return config.get(section, {}).get("aggregations", default)
 
-    measured = aggregations("measurement")
-    for position, name in enumerate(aggregations("figures")):
+
+def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    measured = _aggregations("measurement", config, schema)
+    for position, name in enumerate(_aggregations("figures", config, schema)):
         if name not in measured:
             yield (
                 f"figures.aggregations[{position}] is {_show(name)}, which measurement.aggregations does not list: "
@@ -199,6 +202,20 @@ def _missing_images(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[
                     f"figures.feature_maps.images[{position}] is {image}, but there are {there} test images of {name}: "
                     f"choose from 0 to {there - 1}."
                 )
+
+
+def _unanswerable(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    questions = config.get("questions", [])
+    if "stability" in questions and set(_aggregations("figures", config, schema)) == {"spatial"}:
+        yield (
+            "questions lists stability, which has no answer for spatial, the only one of figures.aggregations: add "
+            "mean, max or sum there."
+        )
+    if "transfer" in questions and len(config["datasets"]) < 2:
+        yield (
+            f"questions lists transfer, but datasets has {config['datasets'][0]} alone: name another one, or leave the "
+            "question out."
+        )
 
 
 def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:

@@ -32,6 +32,7 @@ _PARTITIONS = pa.schema(
         ("training", pa.string()),
         ("seed", pa.int64()),
         ("transformation", pa.string()),  # of measurements of others than rotation
+        ("measured_on", pa.string()),  # the data set, of measurements on others than the network's own
     ]
 )
 
@@ -60,10 +61,10 @@ def read(
 ) -> pd.DataFrame:
     """One table for all Parquet files at `sources` (a file, a folder, or several of them), read in the order of paths.
 
-    The partition columns `dataset`, `model`, `training`, `transformation` (categories) and `seed` (int64) come from the
-    path, wherever in it they stand. `columns` limits what is read; `where` limits the rows: `read(folder,
-    stratum=["all"])`. Checksums are verified. Raises InputError when there is no file, when a file is damaged, and when
-    the files are of several kinds (variance and accuracy, say).
+    The partition columns `dataset`, `model`, `training`, `transformation`, `measured_on` (categories) and `seed`
+    (int64) come from the path, wherever in it they stand. `columns` limits what is read; `where` limits the rows:
+    `read(folder, stratum=["all"])`. Checksums are verified. Raises InputError when there is no file, when a file is
+    damaged, and when the files are of several kinds (variance and accuracy, say).
     """
     files = _files([sources] if isinstance(sources, str | Path) else sources)
     tables = []

@@ -7,7 +7,7 @@ in float64. Tables of a whole study are large, so summarize file by file and con
 import numpy as np
 import pandas as pd
 
-PARTITIONS = ("dataset", "model", "training", "transformation", "seed")
+PARTITIONS = ("dataset", "model", "training", "transformation", "measured_on", "seed")
 
 # The strata of all images; the others are classes.
 SUMMARY_STRATA = ("all", "stratified")

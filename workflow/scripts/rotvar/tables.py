@@ -19,6 +19,7 @@ _ORDER = {
     "model": tuple(MODELS),
     "training": ("unrotated", "rotated"),
     "transformation": ("rotation",),
+    "measured_on": tuple(DATASETS),
     "test": ("unrotated", "rotated"),
     "stratum": SUMMARY_STRATA,
     "aggregation": ("mean", "max", "sum", "spatial"),
@@ -26,8 +27,15 @@ _ORDER = {
 _TITLES = {
     "dataset": "data set",
     "global_variance": "global value",
+    "high": "to",
+    "image_std": "std over draws",
+    "images_needed": "images needed",
     "layer_index": "position",
+    "low": "from",
+    "measured_on": "measured on",
     "normalized_variance": "mean normalized variance",
+    "seeds_needed": "seeds needed",
+    "smallest_difference": "smallest visible difference",
     "std": "std over seeds",
 }
 
@@ -81,9 +89,29 @@ def transformations(values: pd.DataFrame) -> pd.DataFrame:
     `values` is what `summary.global_variance` gives, of all networks, with a column `transformation`. Columns: dataset,
     model, training, transformation, stratum (`all`, `stratified`), aggregation, seeds, global_variance, std.
     """
-    ours = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
-    keys = _keys(ours)
-    return ours.sort_values(keys, key=_rank, ignore_index=True)[[*keys, "seeds", "global_variance", "std"]]
+    return _global_values(values)
+
+
+def stability(values: pd.DataFrame) -> pd.DataFrame:
+    """How stable the layer means of a study are, in execution order. Nothing was published of it.
+
+    `values` is what `differences.summarize` gives, of all networks; its columns, in the order of the other tables.
+    """
+    keys = _keys(values := values.copy())
+    places = [*keys, "layer_index", "layer", "kind"]
+    values = values.sort_values([*keys, "layer_index"], key=_rank, ignore_index=True)
+    return values[[*places, *(name for name in values.columns if name not in places)]]
+
+
+def transfer(values: pd.DataFrame) -> pd.DataFrame:
+    """The global values of a study on each of its data sets: mean over seeds. Nothing was published of other data sets
+    than a network's own.
+
+    `values` is what `summary.global_variance` gives, of all networks, with a column `measured_on`. Columns: dataset
+    (which the network was trained on), model, training, measured_on, stratum (`all`, `stratified`), aggregation, seeds,
+    global_variance, std.
+    """
+    return _global_values(values)
 
 
 def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
@@ -126,6 +154,12 @@ def read(path: str | Path) -> pd.DataFrame:
         raise damaged(path, "cannot be read as a table", error) from error
 
 
+def _global_values(values: pd.DataFrame) -> pd.DataFrame:
+    ours = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
+    keys = _keys(ours)
+    return ours.sort_values(keys, key=_rank, ignore_index=True)[[*keys, "seeds", "global_variance", "std"]]
+
+
 def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:
     ours = over_seeds(values, value)
     keys = _keys(ours)
@@ -160,8 +194,10 @@ def presentable(table: pd.DataFrame, escape: bool = False) -> pd.DataFrame:
             signed = "+" if name == "difference" else ""
             text = column.map(lambda number, sign=signed: "–" if pd.isna(number) else f"{number:{sign}.3f}")
         else:
-            titles = {"dataset": {key: info.title for key, info in DATASETS.items()}, "model": MODELS}.get(name, {})
+            datasets = {key: info.title for key, info in DATASETS.items()}
+            titles = {"dataset": datasets, "measured_on": datasets, "model": MODELS}.get(name, {})
             text = column.astype(str).map(lambda entry, titles=titles: titles.get(entry, entry))
+            text = text.where(column.notna(), "–")  # a whole number that may be missing
         if escape:
             text = text.str.replace(r"([&%$#_{}])", r"\\\1", regex=True)
         shown[_TITLES.get(name, name)] = text

@@ -1,0 +1,28 @@
+"""Draw the layer means of one data set's networks of a model on each data set of the study."""
+
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from rotvar import results, summary
+from rotvar.figures import theme
+from rotvar.figures.transfer import transfer_by_layer
+from rotvar.jobs import job
+
+if TYPE_CHECKING:
+    from snakemake.iocontainers import snakemake
+
+
+def summarize(files: list[str], aggregation: str) -> pd.DataFrame:
+    """The layer means of each measurement, one file at a time."""
+    return pd.concat(
+        summary.layer_means(results.read(file, stratum=["all"], aggregation=[aggregation])) for file in files
+    )
+
+
+if __name__ == "__main__":
+    with job(snakemake.log[0]):
+        aggregation = snakemake.wildcards.aggregation
+        own = summarize(snakemake.input.own, aggregation).assign(measured_on=lambda table: table["dataset"])
+        others = summarize(snakemake.input.others, aggregation)
+        theme.save(transfer_by_layer(pd.concat([own, others]), aggregation), *snakemake.output)
