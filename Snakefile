@@ -15,6 +15,8 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/retraining.smk"
+include: "workflow/rules/emergence.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/run.smk"
 
@@ -30,6 +32,7 @@ wildcard_constraints:
     image="|".join(map(str, config["figures"]["feature_maps"]["images"])) or "(?!)",
     shard="|".join(map(str, range(1, config["measurement"]["shards"] + 1))),
     transformation="|".join(config["transformations"]) or "(?!)",
+    epoch="|".join(map(str, config["emergence"]["epochs"])),
 
 
 localrules:

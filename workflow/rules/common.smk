@@ -113,6 +113,12 @@ TEST_IMAGES = {
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
 STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
 
+# Why questions cannot be answered by this study; not whether they are asked
+UNANSWERABLE = {
+    question: configuration.unanswerable(question, config, yaml.safe_load(SCHEMA.read_text()))
+    for question in ("retraining", "emergence")
+}
+
 # The figures and tables of the study, as declared beside the rules that make them (figure, overview_figure, table), and
 # what the wildcards in their names stand for.
 FIGURES = []
@@ -195,25 +201,41 @@ def recipe(wildcards):
     return RECIPES[wildcards.dataset][wildcards.model] | ({} if own["epochs"] is None else {"epochs": own["epochs"]})
 
 
-def figure(name, caption, category, **labels):
+def asked(question):
+    """Whether the study has this question; what belongs to none, it always has."""
+    return question is None or question in config["questions"]
+
+
+def refusal(question):
+    """An input of the target that is named after a question that this study cannot answer: it ends with the sentence."""
+
+    def refuse(wildcards):
+        stop_at(UNANSWERABLE[question])
+
+    return refuse
+
+
+def figure(name, caption, category, question=None, **labels):
     """Declare a figure of each data set and model, and give its path.
 
     The report shows it in its category, with the caption workflow/report/captions/{caption}.md; labels tell the figures
-    that share a caption apart, and get switches.
+    that share a caption apart, and get switches. The figures of a `question` belong to the study if it asks that.
     """
     labels = {"dataset": "{dataset}", "model": "{model}", **labels}
-    return overview_figure(f"{{dataset}}/{{model}}/{name}", caption, category, **labels)
+    return overview_figure(f"{{dataset}}/{{model}}/{name}", caption, category, question, **labels)
 
 
-def overview_figure(name, caption, category="All networks", **labels):
+def overview_figure(name, caption, category="All networks", question=None, **labels):
     """Declare a figure across data sets and models, and give its path."""
-    FIGURES.append(dict(name=name, caption=caption, category=category, labels=labels))
+    if asked(question):
+        FIGURES.append(dict(name=name, caption=caption, category=category, labels=labels))
     return f"<figures>/{name}.png"
 
 
-def table(name):
+def table(name, question=None):
     """Declare a table, and give its path; the caption in the report is workflow/report/captions/{name}_table.md."""
-    TABLES.append(name)
+    if asked(question):
+        TABLES.append(name)
     return f"<tables>/{name}.csv"
 
 
@@ -241,7 +263,9 @@ def described_figures(wildcards):
 
 def described_rules(wildcards):
     """What the report says of the rules that run a script: what each reads and writes, and after which others."""
-    makers = [one for one in workflow.rules if one.script]
+    # The rules of a question are in a file of its name
+    others = {"retraining", "emergence", "stability", "transfer"} - set(config["questions"])
+    makers = [one for one in workflow.rules if one.script and Path(one.snakefile).stem not in others]
     described = []
     for maker in makers:
         read = [str(path) for path in maker.input if not callable(path) and not path.endswith(".py")]

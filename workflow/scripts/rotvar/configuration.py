@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
@@ -32,8 +33,8 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
     `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
-    is measured and for test images that there are, transformations change something, and the data sets have as many
-    classes as each other, and no fewer than there are shards.
+    is measured and for test images that there are, transformations change something, the data sets have as many classes
+    as each other, and no fewer than there are shards, and questions can be answered.
     """
     # JSON Schema takes 10.0 for an integer, Python's range() does not; and NaN lies within all limits
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
@@ -63,7 +64,19 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
         *_transformations(config),
         *_unmeasured(config, schema),
         *_missing_images(config),
+        *(sentence for question in config.get("questions", []) for sentence in unanswerable(question, config, schema)),
     ]
+
+
+def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """A sentence for each reason why a study cannot answer one of the `questions`, whether it asks it or not."""
+    default = {key: value["default"] for key, value in schema["properties"][question].get("properties", {}).items()}
+    parameters = default | config.get(question, {})
+    if question == "retraining":
+        return [*_retraining(parameters, list(config["trainings"]))]
+    if question == "emergence":
+        return [*_emergence(parameters["epochs"], config, schema)]
+    return []
 
 
 def repeated(text: str) -> list[str]:
@@ -140,6 +153,39 @@ def _missing_images(config: dict[str, Any]) -> Iterator[str]:
                     f"figures.feature_maps.images[{position}] is {image}, but there are {there} test images of {name}: "
                     f"choose from 0 to {there - 1}."
                 )
+
+
+def _retraining(parameters: dict[str, Any], trainings: list[str]) -> Iterator[str]:
+    for key in ("from", "to"):
+        if (name := parameters[key]) not in trainings:
+            hint = _hint(name, trainings)
+            yield f"retraining.{key} is {_show(name)}{hint}, which trainings does not have: choose from {_list(trainings)}."
+    if parameters["from"] == parameters["to"]:
+        yield f"retraining.from and retraining.to are both {_show(parameters['to'])}: name two trainings."
+
+
+def _emergence(epochs: list[int], config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    fewest = min(_trained(config, schema), default=None)
+    if fewest is None:
+        yield "emergence asks when in a training invariance appears, but all trainings have 0 epochs: train one."
+        return
+    last, network = fewest
+    for position, epoch in enumerate(epochs):
+        if epoch > last:
+            yield f"emergence.epochs[{position}] is {epoch}, but {network} has {last} epochs: choose from 0 to {last}."
+
+
+def _trained(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    """The epochs of each network that is trained, and what to call it."""
+    recipes = config.get("training", {})
+    default = schema["properties"]["training"]["properties"]["default"]["properties"]["epochs"]["default"]
+    for dataset, model, (name, training) in product(config["datasets"], config["models"], config["trainings"].items()):
+        said = [recipes.get(key, {}) for key in ("default", dataset, model, f"{dataset}/{model}")]
+        epochs = [one["epochs"] for one in [{"epochs": default}, *said] if "epochs" in one][-1]
+        if own := training.get("epochs"):
+            epochs = own
+        if own != 0:
+            yield epochs, f"{model} on {dataset}, {name},"
 
 
 def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:
