@@ -11,6 +11,7 @@ from copies import ROOT
 from hypothesis import strategies as st
 
 from rotvar.catalogue import DATASETS
+from rotvar.configuration import unanswerable
 
 SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 
@@ -20,6 +21,8 @@ TEXTS = {
     "mirror": st.just("mirror"),
     "trainings": st.from_regex(r"[a-z][a-z0-9_]{0,49}", fullmatch=True),
     "transformations": st.from_regex(r"(?!rotation$)[a-z][a-z0-9_]{0,49}", fullmatch=True),
+    "from": st.sampled_from(["unrotated", "a"]),
+    "to": st.sampled_from(["rotated", "b"]),
     "layers": st.sampled_from(["conv1*", "conv[12]*"]),  # of every model, and few enough to show
 }
 
@@ -95,7 +98,13 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
         config["transformations"] = {name: {"rotation": 90} | one | few for name, one in transformations.items()}
         for one in config["transformations"].values():
             one["rotation"] = one["rotation"] or 90
-    return config
+    return config | _answerable(config)
+
+
+def _answerable(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the questions that this study cannot answer."""
+    asked = [name for name in config.get("questions", []) if not unanswerable(name, config, SCHEMA)]
+    return {"questions": asked} if "questions" in config else {}
 
 
 configurations = valid(SCHEMA).map(_consistent)

@@ -127,7 +127,7 @@ def test_the_measure_is_a_table_of_epochs(study: Path) -> None:
         (
             {"retraining": {"to": "shifted"}},
             "retraining",
-            "retraining.to is 'shifted', which trainings does not have: ",
+            "retraining.to is 'shifted', which trainings does not ",
         ),
         ({"emergence": {"epochs": [3]}}, "emergence", "emergence.epochs[0] is 3, but simple_conv on digits, "),
     ],

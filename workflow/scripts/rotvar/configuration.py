@@ -70,8 +70,8 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
 
 def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
     """A sentence for each reason why a study cannot answer one of the `questions`, whether it asks it or not."""
-    default = {key: value["default"] for key, value in schema["properties"][question].get("properties", {}).items()}
-    parameters = default | config.get(question, {})
+    described = schema["properties"].get(question, {}).get("properties", {})
+    parameters = {key: value["default"] for key, value in described.items()} | config.get(question, {})
     if question == "retraining":
         return [*_retraining(parameters, list(config["trainings"]))]
     if question == "emergence":
@@ -158,14 +158,14 @@ def _missing_images(config: dict[str, Any]) -> Iterator[str]:
 def _retraining(parameters: dict[str, Any], trainings: list[str]) -> Iterator[str]:
     for key in ("from", "to"):
         if (name := parameters[key]) not in trainings:
-            hint = _hint(name, trainings)
-            yield f"retraining.{key} is {_show(name)}{hint}, which trainings does not have: choose from {_list(trainings)}."
+            known = f"trainings does not have: choose from {_list(trainings)}"
+            yield f"retraining.{key} is {_show(name)}{_hint(name, trainings)}, which {known}."
     if parameters["from"] == parameters["to"]:
         yield f"retraining.from and retraining.to are both {_show(parameters['to'])}: name two trainings."
 
 
 def _emergence(epochs: list[int], config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    fewest = min(_trained(config, schema), default=None)
+    fewest = min(_trained(config, schema), key=lambda network: network[0], default=None)
     if fewest is None:
         yield "emergence asks when in a training invariance appears, but all trainings have 0 epochs: train one."
         return

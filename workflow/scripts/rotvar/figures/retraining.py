@@ -49,7 +49,7 @@ def retraining(values: pd.DataFrame) -> Figure:
         left=0.65,
         legend=[Line2D([], [], label="retrained", **_DOT), *key],
         bar=False,
-        axis="what is retrained: layers in execution order, then groups",
+        axis="what is retrained, in execution order",
     )
     for axes, test in zip(page.axes, tests, strict=True):
         rows = table[table["test"] == test]
