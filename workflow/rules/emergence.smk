@@ -25,6 +25,8 @@ else:
     rule train_with_snapshots:
         input:
             dataset=rules.download_dataset.output.dataset,
+            begin_with=own_weights,
+            own_code=own_code,
             code=code("train_with_snapshots"),
         output:
             weights=[f"<results>/emergence/<network>/epoch={epoch}/weights.safetensors" for epoch in EPOCHS],

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from rotvar import devices, models, packed, provenance, slots, training
+from rotvar import devices, factory, models, packed, provenance, slots, training
 from rotvar.checkpoint import Checkpoint
 from rotvar.jobs import job
 from rotvar.untrained import untrained
@@ -20,35 +20,41 @@ if TYPE_CHECKING:
 def train_with_snapshots(
     dataset: str,
     name: str,
-    architecture: dict[str, int],
+    architecture: dict[str, Any],
     recipe: dict[str, Any],
     augmentation: dict[str, float],
     seed: int,
+    begin_with: Iterable[str],
     code: Iterable[str],
     device: torch.device,
     outputs: dict[int, str],
 ) -> None:
     """Train the network `name` on the packed data set `dataset`, on `device`, as train_model does; write its weights
     after each epoch of `outputs` to the path there, and end with the last of them. After epoch 0 they are those that
-    the training begins with, as `untrained` leaves them.
+    the training begins with (random, or of the one file in `begin_with`), as `untrained` leaves them.
 
-    Until all are there, a checkpoint stands in the folder above theirs; other data or other `code` (files) do not go on
-    from it.
+    Until all are there, a checkpoint stands in the folder above theirs; other data, weights to begin with or `code`
+    (files) do not go on from it.
     """
     began = time.perf_counter()
     train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
     shape = train.shape
     configuration = {"architecture": architecture, "recipe": recipe, "augmentation": augmentation}
     definition = configuration | {"name": name, "seed": seed, "snapshots": sorted(outputs)}
-    checkpoint = Checkpoint(Path(outputs[max(outputs)]).parents[1], definition, [dataset, *code])
+    source = factory.source(architecture["factory"]) if "factory" in architecture else None
+    files = filter(None, [dataset, *begin_with, *code, source])
+    checkpoint = Checkpoint(Path(outputs[max(outputs)]).parents[1], definition, files)
 
     def begin() -> nn.Module:
         torch.manual_seed(seed)
-        return models.build(name, **shape, **architecture).to(device)
+        model = models.build(name, **shape, **architecture).to(device)
+        for file in begin_with:
+            models.start_from(model, file)
+        return model
 
     snapshots = training.Snapshots([epoch for epoch in outputs if epoch])
     if 0 in outputs:
-        untrained(model := begin(), train, test)
+        untrained(model := begin(), train, test, settle=not begin_with)
         snapshots.weights[0] = model.state_dict()
     model = begin()
     if snapshots.epochs:
@@ -87,6 +93,7 @@ if __name__ == "__main__":
             snakemake.params.recipe,
             snakemake.params.augmentation,
             int(snakemake.wildcards.seed),
+            snakemake.input.begin_with,
             snakemake.input.code,
             device,
             dict(zip(snakemake.params.epochs, snakemake.output.weights, strict=True)),

@@ -37,14 +37,20 @@ RESNET_LAYERS = {18: 21, 34: 37, 50: 54, 101: 105, 152: 156}
 
 
 def layers(model: str, *, depth: int = 18, **_: int) -> int:
-    """How many convolutions and fully connected layers a network with these options has."""
-    return RESNET_LAYERS[depth] if model == "resnet" else LAYERS[model]
+    """How many convolutions and fully connected layers a network with these options has; one that is not known, as many
+    as a ResNet-50."""
+    return RESNET_LAYERS[depth] if model == "resnet" else LAYERS.get(model, RESNET_LAYERS[50])
 
 
 def size(model: str, image_size: int, *, width: int, depth: int = 18, **_: int) -> Size:
     """The size of a network with these options, about, on images of image_size x image_size pixels."""
     unit = RESNETS[depth] if model == "resnet" else SIZES[model]
     return Size(unit.operations * width**2 * image_size**2, unit.activations * width * image_size**2)
+
+
+def unknown(image_size: int) -> Size:
+    """The size of a network of which nothing is known: that of a ResNet-50 as wide as ImageNet's."""
+    return size("resnet", image_size, width=64, depth=50)
 
 
 def minutes(images: float, network: Size) -> int:
