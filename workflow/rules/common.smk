@@ -230,6 +230,11 @@ def recipe(wildcards):
     return RECIPES[wildcards.dataset][wildcards.model] | ({} if own["epochs"] is None else {"epochs": own["epochs"]})
 
 
+def retraining_recipe(wildcards):
+    """How a network is retrained: as others are trained, but for so many epochs."""
+    return RECIPES[wildcards.dataset][wildcards.model] | {"epochs": config["retraining"]["epochs"]}
+
+
 def asked(question):
     """Whether the study has this question; what belongs to none, it always has."""
     return question is None or question in config["questions"]

@@ -8,10 +8,6 @@ COURSES = dict(
     allow_missing=True,
 )
 
-# A training with snapshots ends with the last of them.
-IMAGES_SEEN["train_with_snapshots"] = lambda w: EPOCHS[-1] * (3 * train_images(w) + TEST_IMAGES[w.dataset]) + 1
-IMAGES_SEEN["measure_emergence"] = lambda w: ANGLES * TEST_IMAGES[w.dataset]
-
 
 if UNANSWERABLE["emergence"]:
 

@@ -2,22 +2,6 @@
 RETRAINING = config["retraining"]
 
 
-def retraining_recipe(wildcards):
-    """How a network is retrained: as others are trained, but for so many epochs."""
-    return RECIPES[wildcards.dataset][wildcards.model] | {"epochs": RETRAINING["epochs"]}
-
-
-def retraining_images(wildcards):
-    """Each layer is retrained, both kinds, and all; each scheme and the network as it is see both test sets."""
-    layers = demands.layers(wildcards.model, **ARCHITECTURES[wildcards.dataset][wildcards.model])
-    tested = TEST_IMAGES[wildcards.dataset]
-    retrained = RETRAINING["epochs"] * (3 * train_images(wildcards) + tested)
-    return (layers + 3) * retrained + (layers + 4) * 2 * tested
-
-
-IMAGES_SEEN["retrain_model"] = retraining_images
-
-
 if UNANSWERABLE["retraining"]:
 
     rule retraining:
