@@ -15,6 +15,8 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
+include: "workflow/rules/retraining.smk"
+include: "workflow/rules/emergence.smk"
 include: "workflow/rules/stability.smk"
 include: "workflow/rules/transfer.smk"
 include: "workflow/rules/report.smk"
@@ -32,6 +34,7 @@ wildcard_constraints:
     image="|".join(map(str, config["figures"]["feature_maps"]["images"])) or "(?!)",
     shard="|".join(map(str, range(1, config["measurement"]["shards"] + 1))),
     transformation="|".join(config["transformations"]) or "(?!)",
+    epoch="|".join(map(str, config["emergence"]["epochs"])),
     measured_on="|".join(config["datasets"]),
 
 

@@ -123,6 +123,34 @@ def under_several(values: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def retrained(layers: Mapping[str, str], seeds: int = 1) -> pd.DataFrame:
+    """Accuracies of networks retrained layer by layer (name -> kind): on the rotated test set they gain, in the middle
+    the most, and on the unrotated one they lose a little."""
+    rows = []
+    schemes = [("none", "group"), *layers.items()]
+    schemes += [(name, "group") for name in ("all convolutions", "all fully connected", "all", "from the start")]
+    for seed in range(seeds):
+        for place, (scheme, kind) in enumerate(schemes):
+            gain = 0.0 if scheme == "none" else math.sin(math.pi * place / len(schemes))
+            gain = {"all": 0.95, "from the start": 1.08}.get(scheme, gain)
+            for test, start, worth in (("unrotated", 0.98, -0.06), ("rotated", 0.42, 0.5)):
+                share = start + worth * gain + 0.02 * math.sin(5 * place + 3 * seed)
+                rows.append((scheme, kind, 100 * (place + 1), test, 1000, min(share, 1.0), seed))
+    table = pd.DataFrame(rows, columns=["scheme", "kind", "parameters", "test", "n", "accuracy", "seed"])
+    return table.assign(dataset="mnist", model="resnet", training="unrotated", retrained="rotated")
+
+
+def emerging(variance: pd.DataFrame, epochs: Sequence[int] = (0, 1, 2, 5, 10)) -> pd.DataFrame:
+    """The layer means of a variance table of trainings, falling with the epochs in the rotated one."""
+    means = summary.layer_means(variance)
+    falls = (means["training"] == "rotated").astype(float) if "training" in means.columns else 1.0
+    parts = [
+        means.assign(epoch=epoch, normalized_variance=means["normalized_variance"] * 0.9 ** (epoch * falls))
+        for epoch in epochs
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def draws(variance: pd.DataFrame, images: int = 10_000, replicates: int = 40) -> pd.DataFrame:
     """What `stability.measure` might give of the networks of a variance table: their layer means, and draws around them
     that differ more in deeper layers, and more in the unrotated training."""

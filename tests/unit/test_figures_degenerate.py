@@ -1,14 +1,25 @@
 """Figures of the least that a table can hold, and of the longest names: all is drawn, and inside the figure."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pandas as pd
 import pytest
-from figure_tables import WANTED, accuracy, elsewhere, history, published, stable, under_several, variance
+from figure_tables import (
+    WANTED,
+    accuracy,
+    elsewhere,
+    emerging,
+    history,
+    published,
+    retrained,
+    stable,
+    under_several,
+    variance,
+)
 from matplotlib.figure import Figure
 
 from rotvar import summary
@@ -20,10 +31,12 @@ from rotvar.figures.agreement import agreement
 from rotvar.figures.classes import by_class
 from rotvar.figures.depth import by_depth
 from rotvar.figures.distribution import distribution
+from rotvar.figures.emergence import emergence
 from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.retraining import retraining
 from rotvar.figures.stability import stability
 from rotvar.figures.training_curves import training_curves
 from rotvar.figures.transfer import transfer, transfer_by_layer
@@ -41,6 +54,7 @@ VARIANCE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "last_layer": last_layer,
     "global_variance": lambda table: global_variance(summary.global_variance(table)),
     "transformations": lambda table: transformations(under_several(summary.global_variance(table)), "mean"),
+    "emergence": lambda table: emergence(emerging(table), history(), "mean"),
     "stability": lambda table: stability(stable(table), "mean", **WANTED),
     "transfer": lambda table: transfer(elsewhere(summary.global_variance(table), "global_variance"), "mean"),
     "transfer_layers": lambda table: transfer_by_layer(
@@ -120,6 +134,25 @@ def test_accuracies(draw: Callable[[pd.DataFrame], Figure], table: pd.DataFrame)
 @pytest.mark.parametrize(("epochs", "seeds"), [(1, 1), (1, 2), (300, 1)])
 def test_histories(epochs: int, seeds: int) -> None:
     is_whole(training_curves(history(epochs, seeds)))
+
+
+@pytest.mark.parametrize("epochs", [[0], [7], range(40)])
+def test_epochs(epochs: Sequence[int]) -> None:
+    is_whole(emergence(emerging(variance(), epochs), history(3), "mean"))
+
+
+@pytest.mark.parametrize(
+    "layers", [{}, {"fc": "fully connected"}, {LONG: "convolution"}, {f"conv{n}": "convolution" for n in range(156)}]
+)
+@pytest.mark.parametrize("seeds", [1, 2])
+def test_retrained_networks(layers: dict[str, str], seeds: int) -> None:
+    is_whole(retraining(retrained(layers, seeds)))
+
+
+def test_networks_that_were_not_trained_from_the_start_or_on_one_test_set() -> None:
+    table = retrained({"conv": "convolution"})
+    is_whole(retraining(table[table["scheme"] != "from the start"]))
+    is_whole(retraining(table[table["test"] == "rotated"].drop(columns=["dataset", "model", "seed"])))
 
 
 @pytest.mark.parametrize("accuracies", [0, 1, 4])

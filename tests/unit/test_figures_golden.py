@@ -11,7 +11,18 @@ import pandas as pd
 import pytest
 import test_figures_convergence
 import test_figures_feature_maps
-from figure_tables import WANTED, accuracy, elsewhere, history, network, published, stable, under_several
+from figure_tables import (
+    WANTED,
+    accuracy,
+    elsewhere,
+    emerging,
+    history,
+    network,
+    published,
+    retrained,
+    stable,
+    under_several,
+)
 from matplotlib.figure import Figure
 
 from rotvar import figures, summary
@@ -24,11 +35,13 @@ from rotvar.figures.classes import by_class
 from rotvar.figures.convergence import convergence
 from rotvar.figures.depth import by_depth
 from rotvar.figures.distribution import distribution
+from rotvar.figures.emergence import emergence
 from rotvar.figures.feature_maps import feature_maps
 from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.retraining import retraining
 from rotvar.figures.stability import stability
 from rotvar.figures.training_curves import training_curves
 from rotvar.figures.transfer import transfer, transfer_by_layer
@@ -49,6 +62,13 @@ def golden(module: str, what: str) -> Callable[[Callable[[], Figure]], Callable[
 
 def several(layers: int, units: int, seeds: int) -> pd.DataFrame:
     return pd.concat([network(layers, units, seed) for seed in range(seeds)], ignore_index=True)
+
+
+def layers(count: int) -> dict[str, str]:
+    """Convolutions with names as long as those of a deep ResNet, and a fully connected layer."""
+    return {f"layer{place // 6 + 1}.{place % 6}.conv2": "convolution" for place in range(count - 1)} | {
+        "fc": "fully connected"
+    }
 
 
 def study() -> list[pd.DataFrame]:
@@ -203,6 +223,26 @@ def test_convergence() -> Figure:
     values = test_figures_convergence.VALUES
     trainings = [test_figures_convergence.table(values, training=name) for name in ("unrotated", "rotated")]
     return convergence(pd.concat(trainings), images=2000, angles=4)
+
+
+@golden("emergence", "shallow")
+def test_emergence_in_16_layers() -> Figure:
+    return emergence(emerging(network(16, 6)), history(10), "mean")
+
+
+@golden("emergence", "deep")
+def test_emergence_in_170_layers() -> Figure:
+    return emergence(emerging(network(170, 3), [0, 1, 2, 5, 10, 20, 30]), history(30), "spatial")
+
+
+@golden("retraining", "shallow")
+def test_retraining_of_7_layers_of_three_seeds() -> Figure:
+    return retraining(retrained(layers(7), seeds=3))
+
+
+@golden("retraining", "deep")
+def test_retraining_of_54_layers() -> Figure:
+    return retraining(retrained(layers(54)))
 
 
 @golden("feature_maps", "trainings")

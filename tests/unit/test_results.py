@@ -69,6 +69,18 @@ def test_a_file_of_which_nothing_is_wanted_is_passed_over(tmp_path: Path) -> Non
     assert "transformation" not in table.columns
 
 
+def test_an_epoch_comes_from_the_path_or_from_the_file(tmp_path: Path) -> None:
+    network = tmp_path / "emergence/dataset=mnist/model=vgg16/training=rotated/seed=2"
+    for epoch in (10, 2):
+        results.write(TABLE, network / f"epoch={epoch}" / "variance.parquet", {})
+    assert results.read(tmp_path)["epoch"].tolist() == [10] * 3 + [2] * 3
+    assert set(results.read(tmp_path, epoch=[2])["epoch"]) == {2}
+    history = tmp_path / "models/dataset=mnist/history.parquet"
+    results.write(pd.DataFrame({"epoch": [1, 2], "loss": [0.5, 0.25]}), history, {})
+    assert results.read(history)["epoch"].tolist() == [1, 2]
+    assert results.read(history, epoch=[7]).columns.tolist() == ["epoch", "loss", "dataset"]  # nor is it lost
+
+
 def test_a_file_outside_partitions_has_no_partition_columns(tmp_path: Path) -> None:
     results.write(TABLE, tmp_path / "variance.parquet", {})
     assert list(results.read(tmp_path).columns) == list(TABLE.columns)

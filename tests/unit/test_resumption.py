@@ -119,6 +119,56 @@ def test_the_state_is_kept_after_every_epoch_and_when_it_is_due(tmp_path, monkey
     assert saved == [(epoch, step) for epoch in (1, 2, 3) for step in (1, 2, 3, 4)]
 
 
+# snapshots
+
+
+def with_snapshots(folder: Path | None, epochs: list[int], **options) -> training.Snapshots:
+    snapshots = training.Snapshots(epochs)
+    train(folder, snapshots=snapshots, **options)
+    return snapshots
+
+
+def hooked(monkeypatch) -> dict[int, dict[str, torch.Tensor]]:
+    """The weights after each epoch of an undisturbed training, taken by another way."""
+    taken: dict[int, dict[str, torch.Tensor]] = {}
+    with monkeypatch.context() as patch:
+        measured = Trainer.measured
+        patch.setattr(
+            Trainer, "measured", lambda self: (taken.update({self.epoch: weights(self.model)}), measured(self))[1]
+        )
+        train(None)
+    return taken
+
+
+def test_snapshots_are_the_weights_after_their_epochs(monkeypatch, undisturbed):
+    expected = hooked(monkeypatch)
+    snapshots = with_snapshots(None, [3, 1])
+    assert sorted(snapshots.weights) == [1, 3]
+    assert all(equal(snapshots.weights[epoch], expected[epoch]) for epoch in (1, 3))
+    assert equal(snapshots.weights[3], undisturbed[0])
+    assert not equal(snapshots.weights[1], snapshots.weights[3])  # copies, not views of what is trained
+
+
+def test_a_training_ends_with_its_last_snapshot_on_the_schedule_of_all_epochs(undisturbed):
+    _, history = train(None, snapshots=training.Snapshots([2]))
+    pd.testing.assert_frame_equal(
+        history.drop(columns="seconds"), undisturbed[1].drop(columns="seconds")[:4], check_exact=True
+    )
+
+
+@pytest.mark.parametrize("step", range(EPOCHS * STEPS))
+def test_an_interruption_loses_no_snapshot(step, tmp_path, monkeypatch):
+    """Nor one that is taken after the step at which the state was kept."""
+    expected = hooked(monkeypatch)
+    with monkeypatch.context() as patch:
+        signalled_before(patch, step)
+        with pytest.raises(Interrupted):
+            with_snapshots(tmp_path, [1, 2, 3])
+    snapshots = with_snapshots(tmp_path, [1, 2, 3])
+    assert sorted(snapshots.weights) == [1, 2, 3]
+    assert all(equal(snapshots.weights[epoch], expected[epoch]) for epoch in expected)
+
+
 def test_another_recipe_begins_anew(tmp_path, monkeypatch):
     model = network()
     data = bright_and_dark(32)

@@ -98,3 +98,45 @@ def test_a_seed_without_a_value_does_not_count() -> None:
     assert summary.over_seeds(table, "global_variance").to_dict("records") == [
         {"model": "a", "global_variance": 2.0, "std": 2**0.5, "seeds": 2}
     ]
+
+
+def test_networks_that_were_trained_so_from_the_start_stand_beside_retrained_ones() -> None:
+    places = {"dataset": "mnist", "model": "vgg16", "seed": 3}
+    rows = [("none", "group", 0, 0.3), ("conv", "convolution", 90, 0.5), ("all", "group", 100, 0.8)]
+    retraining = pd.DataFrame(rows, columns=["scheme", "kind", "parameters", "accuracy"]).assign(
+        **places, training="unrotated", retrained="rotated", test="rotated", n=10, correct=5, layer_index=None
+    )
+    start = pd.DataFrame(
+        [("0", "cat", 4, 4), ("0", "dog", 6, 2), ("random", "cat", 4, 4), ("random", "dog", 6, 5), ("90", "dog", 6, 0)],
+        columns=["angle", "class", "n", "correct"],
+    ).assign(**places, training="rotated")
+    table = summary.beside_from_start(retraining, start)
+    assert set(table["training"]) == {"unrotated"}
+    assert table["scheme"].tolist() == ["none", "conv", "all", "from the start", "from the start"]
+    last = table[table["scheme"] == "from the start"].set_index("test")
+    assert last["accuracy"].to_dict() == {"unrotated": 0.6, "rotated": 0.9}
+    assert set(last["kind"]) == {"group"}
+    assert set(last["parameters"]) == {100}
+    assert set(last["n"]) == {10}
+
+
+def test_the_end_of_a_training_is_the_finished_network_where_no_snapshot_is() -> None:
+    places = {
+        "dataset": "mnist",
+        "model": "vgg16",
+        "seed": 3,
+        "layer_index": 0,
+        "stratum": "all",
+        "aggregation": "mean",
+    }
+    short, long = places | {"training": "short"}, places | {"training": "long"}
+    means = pd.DataFrame(
+        [{**one, "epoch": epoch, "normalized_variance": 0.1 * epoch} for one in (short, long) for epoch in (0, 2)]
+    )
+    finished = pd.DataFrame([{**one, "normalized_variance": 0.9} for one in (short, long)])
+    history = pd.DataFrame(
+        [{**short, "epoch": epoch} for epoch in (1, 2)] + [{**long, "epoch": epoch} for epoch in (1, 2, 3)]
+    )
+    table = summary.to_the_end(means, finished, history.astype({"training": "category"}))
+    values = table.set_index(["training", "epoch"])["normalized_variance"].to_dict()
+    assert values == {("short", 0): 0, ("short", 2): 0.2, ("long", 0): 0, ("long", 2): 0.2, ("long", 3): 0.9}

@@ -167,6 +167,52 @@ def test_global_values_under_each_transformation_have_rotation_first() -> None:
     assert table["std"].tolist() == pytest.approx([0, 2**0.5])
 
 
+def test_schemes_of_a_retraining_stay_in_their_order() -> None:
+    schemes = ["none", "conv2", "conv10", "fc", "all convolutions", "all", "from the start"]
+    rows = [
+        ("resnet", scheme, test, seed, place + seed + 0.1 * (test == "rotated"))
+        for seed in (0, 1)
+        for place, scheme in enumerate(schemes)
+        for test in ("unrotated", "rotated")
+    ]
+    values = pd.DataFrame(rows, columns=["model", "scheme", "test", "seed", "accuracy"]).assign(
+        dataset="mnist", training="unrotated", retrained="rotated", kind="group", parameters=5, n=10
+    )
+    table = tables.retraining(pd.concat([values, values.assign(model="simple_conv")]))
+    assert list(table.columns) == [
+        *[
+            "dataset",
+            "model",
+            "training",
+            "retrained",
+            "scheme",
+            "kind",
+            "parameters",
+            "test",
+            "seeds",
+            "accuracy",
+            "std",
+        ]
+    ]
+    assert table["model"].tolist() == ["simple_conv"] * 14 + ["resnet"] * 14
+    assert table["scheme"].tolist() == [scheme for scheme in schemes for _ in range(2)] * 2
+    assert table["test"].tolist() == ["unrotated", "rotated"] * 14
+    assert table["accuracy"][:4].tolist() == pytest.approx([0.5, 0.6, 1.5, 1.6])
+    assert set(table["std"].round(6)) == {0.707107}
+
+
+def test_layers_after_epochs_are_in_the_order_of_both() -> None:
+    rows = [("rotated", epoch, index, 0.1 * epoch + index) for epoch in (10, 2, 0) for index in (1, 0)]
+    values = pd.DataFrame(rows, columns=["training", "epoch", "layer_index", "normalized_variance"]).assign(
+        **NETWORK, seed=0, stratum="all", aggregation="mean", layer="a layer", kind="sum", units=4, finite=4
+    )
+    table = tables.emergence(values)
+    assert list(table.columns) == [
+        *["dataset", "model", "training", "aggregation", "epoch", "layer_index", "layer", "kind", "normalized_variance"]
+    ]
+    assert table[["epoch", "layer_index"]].to_numpy().tolist() == [[0, 0], [0, 1], [2, 0], [2, 1], [10, 0], [10, 1]]
+
+
 def test_global_values_on_each_data_set_in_the_catalogues_order() -> None:
     places = {"model": "vgg16", "training": "rotated", "stratum": "all", "aggregation": "mean"}
     rows = [("mnist", "cifar10", 0, 1.0), ("mnist", "cifar10", 1, 3.0), ("mnist", "mnist", 0, 4.0)]

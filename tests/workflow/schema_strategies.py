@@ -28,6 +28,8 @@ TEXTS = {
     "factory": st.sampled_from(["torchvision.models:resnet18", "my_networks:Small"]),
     "options": st.sampled_from(["num_classes", "width"]) | st.just("text"),
     "weights": st.just("config.yaml"),  # any file that is there, as it is looked at where it is needed
+    "from": st.sampled_from(["unrotated", "a"]),
+    "to": st.sampled_from(["rotated", "b"]),
     "layers": st.sampled_from(["conv1*", "conv[12]*"]),  # of every model, and few enough to show
 }
 
@@ -111,7 +113,13 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
         config["transformations"] = {name: {"rotation": 90} | one | few for name, one in transformations.items()}
         for one in config["transformations"].values():
             one["rotation"] = one["rotation"] or 90
-    return config
+    return config | _answerable(config)
+
+
+def _answerable(config: dict[str, Any]) -> dict[str, Any]:
+    """Without the questions that this study cannot answer."""
+    asked = [name for name in config.get("questions", []) if not configuration.unanswerable(name, config, SCHEMA)]
+    return {"questions": asked} if "questions" in config else {}
 
 
 # Folders of images are tried in test_own.py

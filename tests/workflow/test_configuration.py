@@ -189,7 +189,7 @@ def test_the_studies_of_the_repository_are_good() -> None:
             {"sedes": [0]},
             "the configuration has no key 'sedes' (did you mean 'seeds'?): its keys are results, datasets, models, "
             "trainings, transformations, seeds, data, own_data, own_models, architectures, training, "
-            "measurement, figures, questions, stability, jobs_per_gpu, conda.",
+            "measurement, figures, questions, retraining, emergence, stability, jobs_per_gpu, conda.",
         ),
     ],
 )
@@ -368,6 +368,18 @@ VALUES = [
     ("own_data.flowers", "flowers", "'flowers'", MAPPING),
     ("own_models", "resnet18", "'resnet18'", MAPPING),
     ("own_models.mine", ["a:b"], '["a:b"]', MAPPING),
+    ("questions", "emergence", "'emergence'", LIST),
+    ("questions", ["stable"], "'stable'", "choose from retraining, emergence, stability, transfer"),
+    ("questions", [None], "null", "choose from retraining, emergence, stability, transfer"),
+    ("retraining", "rotated", "'rotated'", MAPPING),
+    ("retraining.from", 0, "0", f"{TEXT} (YAML reads this spelling as a number: put it in quotes)"),
+    ("retraining.to", "", "''", "it may not be empty"),
+    ("retraining.epochs", 0, "0", "it must be at least 1"),
+    ("emergence", [0, 1], "[0, 1]", MAPPING),
+    ("emergence.epochs", 5, "5", LIST),
+    ("emergence.epochs", [], "[]", "name at least one"),
+    ("emergence.epochs", [-1], "-1", "it must be at least 0"),
+    ("emergence.epochs", [0.5], "0.5", WHOLE),
     ("jobs_per_gpu", 0, "0", "it must be at least 1"),
     ("jobs_per_gpu", 100, "100", "it must be at most 64"),
     ("jobs_per_gpu", None, "null", WHOLE),
@@ -465,21 +477,80 @@ def test_what_cannot_be_measured_under_is_a_sentence(shift: dict[str, Any], sent
 def test_stability_is_asked_of_one_value_a_map(aggregations: list[str] | None) -> None:
     figures = {} if aggregations is None else {"aggregations": aggregations}
     assert configuration.problems(study(questions=["stability"], figures=figures), SCHEMA) == [
-        "questions lists stability, which has no answer for spatial, the only one of figures.aggregations: add mean, "
-        "max or sum there."
+        "stability has no answer for spatial, the only one of figures.aggregations: add mean, max or sum there."
     ] * (aggregations is not None)
 
 
 def test_transfer_is_asked_of_several_data_sets() -> None:
     assert configuration.problems(study(questions=["transfer"]), SCHEMA) == []
     assert configuration.problems(study(questions=["transfer"], datasets=["digits"]), SCHEMA) == [
-        "questions lists transfer, but datasets has digits alone: name another one, or leave the question out."
+        "transfer measures networks on other data sets, but datasets has digits alone: name another one."
     ]
 
 
 def test_rotation_is_no_name_for_another_transformation() -> None:
     (found,) = configuration.problems(study(transformations={"rotation": {"rotation": 30, "samples": 5}}), SCHEMA)
     assert found == f"transformations has the key 'rotation': {NAME}, and not rotation."
+
+
+SHORT = {"quick": {"epochs": 4}, "rotated": {"rotation": 180}, "untrained": {"epochs": 0}}
+
+
+@pytest.mark.parametrize(
+    ("question", "changes", "sentence"),
+    [
+        (
+            "retraining",
+            {"retraining": {"from": "unrotatd"}},
+            "retraining.from is 'unrotatd' (did you mean 'unrotated'?), which trainings does not have: choose from "
+            "unrotated, rotated.",
+        ),
+        (
+            "retraining",
+            {"trainings": SHORT, "retraining": {"from": "quick", "to": "turned"}},
+            "retraining.to is 'turned', which trainings does not have: choose from quick, rotated, untrained.",
+        ),
+        (
+            "retraining",
+            {"retraining": {"from": "rotated"}},
+            "retraining.from and retraining.to are both 'rotated': name two trainings.",
+        ),
+        (
+            "emergence",
+            {"emergence": {"epochs": [0, 11, 3]}},
+            "emergence.epochs[1] is 11, but simple_conv on mnist, unrotated, has 10 epochs: choose from 0 to 10.",
+        ),
+        (
+            "emergence",
+            {"trainings": SHORT},
+            "emergence.epochs[3] is 5, but simple_conv on mnist, quick, has 4 epochs: choose from 0 to 4.",
+        ),
+        (
+            "emergence",
+            {"emergence": {"epochs": [9]}, "training": {"default": {"epochs": 9}, "cifar10/vgg16": {"epochs": 8}}},
+            "emergence.epochs[0] is 9, but vgg16 on cifar10, unrotated, has 8 epochs: choose from 0 to 8.",
+        ),
+        (
+            "emergence",
+            {"trainings": {"untrained": {"epochs": 0}}},
+            "emergence asks when in a training invariance appears, but all trainings have 0 epochs: train one.",
+        ),
+    ],
+)
+def test_a_question_that_cannot_be_answered_is_a_sentence_if_it_is_asked(
+    question: str, changes: dict[str, Any], sentence: str
+) -> None:
+    found = configuration.problems(study(questions=[question], **changes), SCHEMA)
+    assert sentence in found
+    assert configuration.unanswerable(question, study(**changes), SCHEMA) == found
+    assert configuration.problems(study(**changes), SCHEMA) == []
+
+
+def test_questions_of_the_studies_of_the_repository_can_be_answered() -> None:
+    demo = yaml.safe_load((ROOT / "profiles" / "demo" / "study.yaml").read_text())
+    for question in ("retraining", "emergence"):
+        assert configuration.unanswerable(question, study(), SCHEMA) == []
+        assert configuration.unanswerable(question, study(**demo), SCHEMA) == []
 
 
 @pytest.mark.parametrize(

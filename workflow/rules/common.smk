@@ -117,6 +117,12 @@ TEST_IMAGES = {
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
 STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
 
+# Why questions cannot be answered by this study; not whether they are asked
+UNANSWERABLE = {
+    question: configuration.unanswerable(question, config, yaml.safe_load(SCHEMA.read_text()))
+    for question in ("retraining", "emergence", "stability", "transfer")
+}
+
 # The figures and tables of the study, as declared beside the rules that make them (figure, overview_figure, table), and
 # what the wildcards in their names stand for.
 FIGURES = []
@@ -224,9 +230,23 @@ def recipe(wildcards):
     return RECIPES[wildcards.dataset][wildcards.model] | ({} if own["epochs"] is None else {"epochs": own["epochs"]})
 
 
+def retraining_recipe(wildcards):
+    """How a network is retrained: as others are trained, but for so many epochs."""
+    return RECIPES[wildcards.dataset][wildcards.model] | {"epochs": config["retraining"]["epochs"]}
+
+
 def asked(question):
     """Whether the study has this question; what belongs to none, it always has."""
     return question is None or question in config["questions"]
+
+
+def refusal(question):
+    """An input of the target that is named after a question that this study cannot answer: it ends with the sentence."""
+
+    def refuse(wildcards):
+        stop_at(UNANSWERABLE[question])
+
+    return refuse
 
 
 def figure(name, caption, category, question=None, **labels):

@@ -15,12 +15,27 @@ def combinations(wildcards):
     return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
 
 
+def in_training(wildcards, epochs):
+    """A backward pass costs two forward passes; after each epoch comes a test."""
+    return epochs * (3 * train_images(wildcards) + TEST_IMAGES[wildcards.dataset]) + 1
+
+
+def in_retraining(wildcards):
+    """Each layer is retrained, both kinds and all; with the network as it is, all see two test sets."""
+    layers = demands.layers(wildcards.model, **ARCHITECTURES[wildcards.dataset][wildcards.model])
+    tests = 2 * TEST_IMAGES[wildcards.dataset]
+    return (layers + 3) * (in_training(wildcards, config["retraining"]["epochs"]) + tests) + tests
+
+
 ANGLES, CONVERGENCE_IMAGES = config["measurement"]["angles"], config["figures"]["convergence"]["images"]
 
-# How many images a job of each rule puts through its network, in forward passes; a backward pass costs two of them.
+# How many images a job of each rule puts through its network, in forward passes
 IMAGES_SEEN = {
-    "train_model": lambda w: recipe(w)["epochs"] * (3 * train_images(w) + TEST_IMAGES[w.dataset]) + 1,
+    "train_model": lambda w: in_training(w, recipe(w)["epochs"]),
+    "train_with_snapshots": lambda w: in_training(w, max(config["emergence"]["epochs"])),  # it ends with the last
+    "retrain_model": in_retraining,
     "measure_accuracy": lambda w: (ANGLES + 1) * TEST_IMAGES[w.dataset],
+    "measure_emergence": lambda w: ANGLES * TEST_IMAGES[w.dataset],
     "measure_transformation": lambda w: combinations(w) * TEST_IMAGES[w.dataset],
     "measure_convergence": lambda w: 2 * ANGLES * min(CONVERGENCE_IMAGES, TEST_IMAGES[w.dataset]),
     MEASURING: lambda w: ANGLES * TEST_IMAGES[w.dataset] / config["measurement"]["shards"],

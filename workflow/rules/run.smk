@@ -41,7 +41,7 @@ def announce(workflow):
     networks = [job for job in jobs if job.rule.name in IMAGES_SEEN]
     counts = Counter(job.rule.name.split("_")[0] for job in jobs if job.rule.name != "measure_shard")
     logger.info(
-        f"To be made in {config['results']}: data sets {counts['download']}, trained networks {counts['train']}, "
+        f"To be made in {config['results']}: data sets {counts['download']}, trained networks {counts['train'] + counts['retrain']}, "
         f"measurements {counts['measure']}, sets of figures {counts['plot']}, tables {counts['tabulate']}."
     )
     if not networks:

@@ -16,7 +16,14 @@ def stability_minutes(wildcards, attempt):
     return attempt * demands.minutes(images, network_size(wildcards))
 
 
-if BOOTSTRAPPED:
+if UNANSWERABLE["stability"]:
+
+    rule stability:
+        input:
+            refusal("stability"),
+        localrule: True
+
+else:
 
     rule measure_stability:
         input:

@@ -18,7 +18,14 @@ def on_others(datasets, **networks):
     ]
 
 
-if len(config["datasets"]) > 1:
+if UNANSWERABLE["transfer"]:
+
+    rule transfer:
+        input:
+            refusal("transfer"),
+        localrule: True
+
+else:
 
     rule measure_transfer:
         input:

@@ -1,5 +1,6 @@
 """The state of a training on disk, so that one that was interrupted goes on where it was."""
 
+import copy
 import hashlib
 import io
 import json
@@ -28,6 +29,12 @@ class Checkpoint:
         """`definition`: everything the result depends on (JSON); `files`: those whose contents it depends on."""
         text = json.dumps([definition, [_sum(file) for file in files]], sort_keys=True)
         self.path = Path(folder) / f"{PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
+
+    def part(self, number: int) -> "Checkpoint":
+        """The place of the state of one part of the work, beside this one's, which `remove` removes too."""
+        part = copy.copy(self)
+        part.path = self.path.with_name(f"{self.path.stem}-{number}{self.path.suffix}")
+        return part
 
     def save(self, state: dict[str, Any]) -> None:
         """Write a state of tensors, numbers, text and containers of them, with its SHA-256. What was there before stays

@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
         *_transformations(config),
         *_unmeasured(config, schema),
         *_missing_images(config, infos),
-        *_unanswerable(config, schema),
+        *(sentence for question in config.get("questions", []) for sentence in unanswerable(question, config, schema)),
     ]
 
 
@@ -103,6 +104,24 @@ def known(config: dict[str, Any]) -> dict[str, Info]:
     return {
         name: image_folder.info(name, **own[name]) if name in own else DATASETS[name] for name in config["datasets"]
     }
+
+
+def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+    """A sentence for each reason why a study cannot answer one of the `questions`, whether it asks it or not."""
+    described = schema["properties"].get(question, {}).get("properties", {})
+    parameters = {key: value["default"] for key, value in described.items()} | config.get(question, {})
+    if question == "retraining":
+        return [*_retraining(parameters, list(config["trainings"]))]
+    if question == "emergence":
+        return [*_emergence(parameters["epochs"], config, schema)]
+    if question == "stability" and set(_aggregations("figures", config, schema)) == {"spatial"}:
+        return [
+            "stability has no answer for spatial, the only one of figures.aggregations: add mean, max or sum there."
+        ]
+    if question == "transfer" and len(config["datasets"]) < 2:
+        alone = config["datasets"][0]
+        return [f"transfer measures networks on other data sets, but datasets has {alone} alone: name another one."]
+    return []
 
 
 def repeated(text: str) -> list[str]:
@@ -204,18 +223,37 @@ def _missing_images(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[
                 )
 
 
-def _unanswerable(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    questions = config.get("questions", [])
-    if "stability" in questions and set(_aggregations("figures", config, schema)) == {"spatial"}:
-        yield (
-            "questions lists stability, which has no answer for spatial, the only one of figures.aggregations: add "
-            "mean, max or sum there."
-        )
-    if "transfer" in questions and len(config["datasets"]) < 2:
-        yield (
-            f"questions lists transfer, but datasets has {config['datasets'][0]} alone: name another one, or leave the "
-            "question out."
-        )
+def _retraining(parameters: dict[str, Any], trainings: list[str]) -> Iterator[str]:
+    for key in ("from", "to"):
+        if (name := parameters[key]) not in trainings:
+            known = f"trainings does not have: choose from {_list(trainings)}"
+            yield f"retraining.{key} is {_show(name)}{_hint(name, trainings)}, which {known}."
+    if parameters["from"] == parameters["to"]:
+        yield f"retraining.from and retraining.to are both {_show(parameters['to'])}: name two trainings."
+
+
+def _emergence(epochs: list[int], config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    fewest = min(_trained(config, schema), key=lambda network: network[0], default=None)
+    if fewest is None:
+        yield "emergence asks when in a training invariance appears, but all trainings have 0 epochs: train one."
+        return
+    last, network = fewest
+    for position, epoch in enumerate(epochs):
+        if epoch > last:
+            yield f"emergence.epochs[{position}] is {epoch}, but {network} has {last} epochs: choose from 0 to {last}."
+
+
+def _trained(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[int, str]]:
+    """The epochs of each network that is trained, and what to call it."""
+    recipes = config.get("training", {})
+    default = schema["properties"]["training"]["properties"]["default"]["properties"]["epochs"]["default"]
+    for dataset, model, (name, training) in product(config["datasets"], config["models"], config["trainings"].items()):
+        said = [recipes.get(key, {}) for key in ("default", dataset, model, f"{dataset}/{model}")]
+        epochs = [one["epochs"] for one in [{"epochs": default}, *said] if "epochs" in one][-1]
+        if own := training.get("epochs"):
+            epochs = own
+        if own != 0:
+            yield epochs, f"{model} on {dataset}, {name},"
 
 
 def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:

@@ -31,6 +31,17 @@ SIZES = {
 RESNETS = {18: Size(280, 28), 34: Size(580, 47), 50: Size(650, 152), 101: Size(1230, 228), 152: Size(1800, 323)}
 
 
+# Convolutions and fully connected layers
+LAYERS = {"simple_conv": 7, "all_convolutional": 9, "vgg16": 15, "vgg_like": 10}
+RESNET_LAYERS = {18: 21, 34: 37, 50: 54, 101: 105, 152: 156}
+
+
+def layers(model: str, *, depth: int = 18, **_: int) -> int:
+    """How many convolutions and fully connected layers a network with these options has; one that is not known, as many
+    as a ResNet-50."""
+    return RESNET_LAYERS[depth] if model == "resnet" else LAYERS.get(model, RESNET_LAYERS[50])
+
+
 def size(model: str, image_size: int, *, width: int, depth: int = 18, **_: int) -> Size:
     """The size of a network with these options, about, on images of image_size x image_size pixels."""
     unit = RESNETS[depth] if model == "resnet" else SIZES[model]

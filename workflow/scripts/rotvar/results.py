@@ -32,6 +32,7 @@ _PARTITIONS = pa.schema(
         ("training", pa.string()),
         ("seed", pa.int64()),
         ("transformation", pa.string()),  # of measurements of others than rotation
+        ("epoch", pa.int64()),  # of measurements during a training
         ("measured_on", pa.string()),  # the data set, of measurements on others than the network's own
     ]
 )
@@ -61,10 +62,10 @@ def read(
 ) -> pd.DataFrame:
     """One table for all Parquet files at `sources` (a file, a folder, or several of them), read in the order of paths.
 
-    The partition columns `dataset`, `model`, `training`, `transformation`, `measured_on` (categories) and `seed`
-    (int64) come from the path, wherever in it they stand. `columns` limits what is read; `where` limits the rows:
-    `read(folder, stratum=["all"])`. Checksums are verified. Raises InputError when there is no file, when a file is
-    damaged, and when the files are of several kinds (variance and accuracy, say).
+    The partition columns `dataset`, `model`, `training`, `transformation`, `measured_on` (categories), `seed` and
+    `epoch` (int64) come from the path, wherever in it they stand. `columns` limits what is read; `where` limits the
+    rows: `read(folder, stratum=["all"])`. Checksums are verified. Raises InputError when there is no file, when a file
+    is damaged, and when the files are of several kinds (variance and accuracy, say).
     """
     files = _files([sources] if isinstance(sources, str | Path) else sources)
     tables = []
@@ -114,6 +115,7 @@ def _read(file: Path, columns: list[str] | None, where: dict[str, Iterable[Any]]
         keep = condition if keep is None else keep & condition
     table = dataset.to_table(columns=columns, filter=keep)
     said = {part.partition("=")[0] for part in file.parts if "=" in part}
+    said |= set(pq.read_schema(file).names)  # a history has epochs of its own
     for name in _PARTITIONS.names:
         if name not in table.column_names:
             continue

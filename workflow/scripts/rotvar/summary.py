@@ -7,13 +7,17 @@ in float64. Tables of a whole study are large, so summarize file by file and con
 import numpy as np
 import pandas as pd
 
-PARTITIONS = ("dataset", "model", "training", "transformation", "measured_on", "seed")
+PARTITIONS = ("dataset", "model", "training", "transformation", "measured_on", "epoch", "seed")
 
 # The strata of all images; the others are classes.
 SUMMARY_STRATA = ("all", "stratified")
 
 # The two test sets by the `angle` that holds them in the accuracy table.
 TESTS = {"unrotated": "0", "rotated": "random"}
+
+# Of a retraining: the kind of what is not one layer, and the schemes of nothing, of everything, and of networks that
+# were not retrained but trained so from the start
+GROUP, NONE, ALL, FROM_START = "group", "none", "all", "from the start"
 
 
 def layer_means(variance: pd.DataFrame) -> pd.DataFrame:
@@ -54,6 +58,39 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> pd.DataFrame:
     table = table.assign(angle=table["angle"].astype(str).astype(float))
     sums = table.groupby([*_partitions(table), "angle"], observed=True, sort=False)[["n", "correct"]].sum()
     return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
+
+
+def beside_from_start(retraining: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
+    """What one network gets right retrained by each scheme, and what one trained so from the start does.
+
+    `retraining` is what `retraining.retrain` gives of it, with the name of the training it was `retrained` under;
+    `accuracy` is of a network of that training. Columns: the partitions, `retrained`, `scheme`, `kind`, `parameters`
+    (how many were trained), `test`, `n` (images), `accuracy` (0 to 1); the last scheme is FROM_START.
+    """
+    partitions = {name: retraining[name].iloc[0] for name in _partitions(retraining)}
+    start = accuracy_by_test(accuracy).assign(
+        **partitions,
+        retrained=retraining["retrained"].iloc[0],
+        scheme=FROM_START,
+        kind=GROUP,
+        parameters=retraining["parameters"].max(),
+    )
+    columns = [*partitions, "retrained", "scheme", "kind", "parameters", "test", "n", "accuracy"]
+    text = dict.fromkeys(["retrained", "scheme", "kind", "test"], str)
+    return pd.concat([retraining[columns].astype(text), start[columns].astype(text)])
+
+
+def to_the_end(means: pd.DataFrame, finished: pd.DataFrame, history: pd.DataFrame) -> pd.DataFrame:
+    """The layer means of networks after some epochs, those of the `finished` networks at the end if they are missing.
+
+    `means` has the column `epoch`, `finished` has not (`layer_means` gives both); `history` (`training.train`), of the
+    same networks, says which epoch is their last.
+    """
+    networks = ["dataset", "model", "training", "seed"]
+    means, finished, history = (one.astype(dict.fromkeys(networks[:3], str)) for one in (means, finished, history))
+    last = history.groupby(networks)["epoch"].max().reset_index()
+    whole = pd.concat([means, finished.merge(last, on=networks)], ignore_index=True)
+    return whole.drop_duplicates([*networks, "epoch", "layer_index", "stratum", "aggregation"])  # keeps the first
 
 
 def over_seeds(table: pd.DataFrame, value: str) -> pd.DataFrame:

@@ -18,6 +18,7 @@ _ORDER = {
     "dataset": tuple(DATASETS),
     "model": tuple(MODELS),
     "training": ("unrotated", "rotated"),
+    "retrained": ("unrotated", "rotated"),
     "transformation": ("rotation",),
     "measured_on": tuple(DATASETS),
     "test": ("unrotated", "rotated"),
@@ -112,6 +113,31 @@ def transfer(values: pd.DataFrame) -> pd.DataFrame:
     global_variance, std.
     """
     return _global_values(values)
+
+
+def retraining(values: pd.DataFrame) -> pd.DataFrame:
+    """The accuracies of the networks of a study retrained by each scheme: mean over seeds. Nothing was published.
+
+    `values` is what `summary.beside_from_start` gives, of all networks. Columns: dataset, model, training, retrained
+    (under which training), scheme (layers in execution order), kind, parameters, test, seeds, accuracy, std.
+    """
+    ours = over_seeds(values, "accuracy")
+    _keys(ours)
+    networks = ["dataset", "model", "training", "retrained"]
+    ours = ours.sort_values(networks, key=_rank, ignore_index=True, kind="stable")
+    return ours[[*networks, "scheme", "kind", "parameters", "test", "seeds", "accuracy", "std"]]
+
+
+def emergence(values: pd.DataFrame) -> pd.DataFrame:
+    """The layer means of the networks of a study after some epochs, in execution order. Nothing was published of them.
+
+    `values` is what `summary.layer_means` gives, of all networks, one seed and the stratum `all`. Columns: dataset,
+    model, training, aggregation, epoch, layer_index, layer, kind, normalized_variance.
+    """
+    keys = _keys(values := values.drop(columns="stratum"))
+    places = [*keys, "epoch", "layer_index"]
+    values = values.sort_values(places, key=_rank, ignore_index=True)
+    return values[[*places, "layer", "kind", "normalized_variance"]]
 
 
 def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:

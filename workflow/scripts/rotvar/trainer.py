@@ -1,7 +1,7 @@
 """A network in training: one step after the other, and everything that going on from any of them needs."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import torch
@@ -23,6 +23,7 @@ class Trainer:
         model: nn.Module,
         data: Dataset,
         *,
+        trained: Collection[str] | None = None,
         augmentation: Mapping[str, float] | None = None,
         flips_and_crops: bool = False,
         epochs: int = 10,
@@ -42,7 +43,8 @@ class Trainer:
         self.images, self.labels = data.images.to(self.device), data.labels.to(self.device)
         self.layout = memory_format(model, self.device)
         model.to(memory_format=self.layout)  # type: ignore[call-overload]
-        self.optimizer = torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=weight_decay, fused=True)
+        parameters, self.settled = thaw(model, trained)
+        self.optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
         self.autocast = devices.autocast(self.device, precision)
         self.generator = torch.Generator().manual_seed(seed)
         self.steps = math.ceil(len(data) / batch_size)  # of an epoch
@@ -72,6 +74,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = self.rate(self.step)
         self.model.train()
+        for module in self.settled:
+            module.eval()
         try:
             self._descend(index.to(self.device, non_blocking=True), parameters)
         except Exception as error:
@@ -146,6 +150,22 @@ class Trainer:
         self.epoch, self.step = state["epoch"], state["step"]
         self.set_order(state["order"])
         self.losses, self.correct = state["losses"].to(self.device), state["correct"].to(self.device)
+
+
+def thaw(model: nn.Module, trained: Collection[str] | None) -> tuple[list[nn.Parameter], list[nn.Module]]:
+    """Freeze all parameters of a network but those in the modules named `trained` (None: none is frozen).
+
+    Returns the parameters that are trained, and the normalizations of the others, which must stay in evaluation mode:
+    in training mode their running statistics would follow the images without a step of the optimizer.
+    """
+    if trained is None:
+        return list(model.parameters()), []
+    modules = {module for name in trained for module in model.get_submodule(name).modules()}
+    thawed = {parameter for module in modules for parameter in module.parameters()}
+    for parameter in model.parameters():
+        parameter.requires_grad_(parameter in thawed)
+    settled = [module for module in model.modules() if hasattr(module, "running_mean") and module not in modules]
+    return [parameter for parameter in model.parameters() if parameter in thawed], settled
 
 
 def one_cycle(progress: float, warmup: float) -> float:

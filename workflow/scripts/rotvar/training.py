@@ -6,8 +6,9 @@ A training that is interrupted goes on from its checkpoint, and ends with the bi
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import nullcontext
+from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
@@ -28,6 +29,18 @@ CHECKPOINT_SECONDS = 600.0  # an epoch that takes longer is saved on the way
 LOOK_EVERY = 50  # steps between two looks at the losses: each look waits for the GPU
 
 
+@dataclass
+class Snapshots:
+    """The weights (and buffers) of a network after some `epochs` of its training, by PyTorch's names, on the CPU."""
+
+    epochs: Collection[int]  # from 1; one at least
+    weights: dict[int, dict[str, Tensor]] = field(default_factory=dict)
+
+    def take(self, epoch: int, model: nn.Module) -> None:
+        if epoch in self.epochs:
+            self.weights[epoch] = {name: tensor.cpu().clone() for name, tensor in model.state_dict().items()}
+
+
 def train(
     model: nn.Module,
     train: Dataset,
@@ -37,6 +50,8 @@ def train(
     epochs: int = 10,
     deterministic: bool = False,
     seed: int = 0,
+    trained: Collection[str] | None = None,
+    snapshots: Snapshots | None = None,
     checkpoint: Checkpoint | None = None,
     checkpoint_seconds: float = CHECKPOINT_SECONDS,
     **recipe: Any,
@@ -50,11 +65,16 @@ def train(
     The schedule is one cycle: the learning rate rises linearly for the share `warmup` of the steps and falls with a
     cosine to 0. AdamW decouples the weight decay.
 
-    checkpoint: where the state is kept, after every epoch and at least every `checkpoint_seconds`; a training that
-    finds one goes on from it. On one CPU, with one number of threads, interruptions then change no bit of the result;
-    on a GPU they change none if `deterministic`, which takes slower algorithms there. SIGTERM and SIGINT make it save
-    and raise Interrupted after the step or the test batch that is being computed. Remove the checkpoint when its
-    results are kept.
+    trained: the names of the modules that are trained; None: all of them. Everything else stays as it is, the running
+    statistics of normalizations included.
+    snapshots: take the weights after these epochs; the training ends with the last of them, on the schedule of all
+    `epochs`.
+
+    checkpoint: where the state is kept, the snapshots included, after every epoch and at least every
+    `checkpoint_seconds`; a training that finds one goes on from it. On one CPU, with one number of threads,
+    interruptions then change no bit of the result; on a GPU they change none if `deterministic`, which takes slower
+    algorithms there. SIGTERM and SIGINT make it save and raise Interrupted after the step or the test batch that is
+    being computed. Remove the checkpoint when its results are kept.
 
     The history has two rows an epoch, split "train" and "test" (the test set changed as the training set is,
     alike in every epoch): epoch, split, loss, accuracy, learning_rate (of the epoch's last step), seconds (what the
@@ -67,14 +87,15 @@ def train(
         devices.reproducible(next(model.parameters()).device, deterministic),
         interruption.noticed() if checkpoint else nullcontext(Request()) as request,
     ):
-        trainer = Trainer(model, train, augmentation=augmentation, epochs=epochs, seed=seed, **recipe)
-        return _train(trainer, test, seed, checkpoint, checkpoint_seconds, request)
+        trainer = Trainer(model, train, trained=trained, augmentation=augmentation, epochs=epochs, seed=seed, **recipe)
+        return _train(trainer, test, seed, snapshots, checkpoint, checkpoint_seconds, request)
 
 
 def _train(
     trainer: Trainer,
     test: Dataset,
     seed: int,
+    snapshots: Snapshots | None,
     checkpoint: Checkpoint | None,
     checkpoint_seconds: float,
     request: Request,
@@ -89,6 +110,8 @@ def _train(
         trainer.restore(state)
         history, resumed = state["history"], [*state["resumed"], [trainer.epoch, trainer.step]]
         began -= state["seconds"]
+        if snapshots:
+            snapshots.weights.update(state["snapshots"])
         log.info("going on from %s: epoch %d, step %d", checkpoint.path, trainer.epoch, trainer.step)
 
     def save() -> None:
@@ -96,7 +119,10 @@ def _train(
         if checkpoint:
             trainer.look()
             seconds = time.perf_counter() - began
-            checkpoint.save(trainer.state() | {"history": history, "resumed": resumed, "seconds": seconds})
+            taken = snapshots.weights if snapshots else {}
+            checkpoint.save(
+                trainer.state() | {"history": history, "resumed": resumed, "seconds": seconds, "snapshots": taken}
+            )
             saved = time.perf_counter()
 
     def stop_if_asked() -> None:
@@ -106,9 +132,10 @@ def _train(
                 f"asked to stop after {place}: run again, the training goes on from there", request.signal
             )
 
+    last = max(snapshots.epochs) if snapshots else trainer.epochs
     size = len(trainer.images)
     seen = (trainer.epoch - 1) * size + trainer.step * size // trainer.steps
-    with tqdm(initial=seen, total=trainer.epochs * size, unit=" images", unit_scale=True, disable=None) as bar:
+    with tqdm(initial=seen, total=last * size, unit=" images", unit_scale=True, disable=None) as bar:
         while True:
             while trainer.step < trainer.steps:
                 bar.update(trainer.train_batch())
@@ -120,6 +147,8 @@ def _train(
                 if asked:
                     stop_if_asked()
             trainer.look()
+            if snapshots:  # here, not with the last step: a training that goes on after it has the weights, too
+                snapshots.take(trainer.epoch, trainer.model)
             measured = {"train": trainer.measured(), "test": _tested(trainer, test, parameters, stop_if_asked)}
             now = time.perf_counter()
             seconds, began = now - began, now
@@ -129,7 +158,7 @@ def _train(
                 "epoch %d of %d: loss %.4f, accuracy %.4f on the training set; %.4f and %.4f on the test set; %.1f s",
                 trainer.epoch, trainer.epochs, *measured["train"], *measured["test"], seconds,
             )  # fmt: skip
-            if trainer.epoch == trainer.epochs:
+            if trainer.epoch == last:
                 break
             trainer.begin_epoch()
     table = pd.DataFrame(history, columns=["epoch", "split", "loss", "accuracy", "learning_rate", "seconds"])

@@ -73,15 +73,16 @@ def panels(
     bar: bool,
     title: float = 0.3,
     layer: float = LAYER,
+    axis: str = "layer, in execution order",
 ) -> Panels:
     """A figure of `count` panels of `height` inches with the layers 0, 1, ... on x: side by side for few layers, one
     above the other for many.
 
     Under each panel is a strip of the layers' kinds, and under the lowest their names; where there is no room for
     every name, every second, third, ... is written. `left` and `title` are the inches beside and above each panel.
-    `layer` is the width of a layer's column where there is room. The legend has the kinds, then `legend`. Everything
-    is placed by inches and not by a layout engine: a panel has the size that was asked for, and a figure of 170 layers
-    is drawn in a second.
+    `layer` is the width of a layer's column where there is room, `axis` what is written under them. The legend
+    has the kinds, then `legend`. Everything is placed by inches and not by a layout engine: a panel has the size that
+    was asked for, and a figure of 170 layers is drawn in a second.
     """
     stacked = len(layers) > _SIDE_BY_SIDE
     columns, rows = (1, count) if stacked else (count, 1)
@@ -106,7 +107,7 @@ def panels(
         axes.set_xlim(-0.5, len(layers) - 0.5)
         strip = _draw_strip(axes, layers, height)
         if not stacked or index == count - 1:
-            _write_names(strip, names, every)
+            _write_names(strip, names, every, axis)
         all_axes.append(axes)
     figure.legend(handles=entries, loc="lower center", ncols=per_row, handlelength=1.2, borderaxespad=0.2)
     bar_axes = None
@@ -140,7 +141,7 @@ def _draw_strip(axes: Axes, layers: pd.DataFrame, height: float) -> Axes:
     return strip
 
 
-def _write_names(strip: Axes, names: list[str], every: int) -> None:
+def _write_names(strip: Axes, names: list[str], every: int, axis: str) -> None:
     strip.set_xticks(range(0, len(names), every), names[::every], rotation=90, fontsize=7)
     strip.tick_params(axis="x", length=2, pad=1.5)
-    strip.set_xlabel("layer, in execution order" + (f" (one name in {every})" if every > 1 else ""))
+    strip.set_xlabel(axis + (f" (one name in {every})" if every > 1 else ""))
