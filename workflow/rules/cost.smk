@@ -38,6 +38,8 @@ IMAGES_SEEN = {
     "measure_emergence": lambda w: ANGLES * TEST_IMAGES[w.dataset],
     "measure_transformation": lambda w: combinations(w) * TEST_IMAGES[w.dataset],
     "measure_convergence": lambda w: 2 * ANGLES * min(CONVERGENCE_IMAGES, TEST_IMAGES[w.dataset]),
+    "measure_stability": lambda w: ANGLES * TEST_IMAGES[w.dataset],
+    "measure_transfer": lambda w: ANGLES * TEST_IMAGES[w.measured_on],
     MEASURING: lambda w: ANGLES * TEST_IMAGES[w.dataset] / config["measurement"]["shards"],
 }
 

@@ -6,8 +6,6 @@ BOOTSTRAPPED = [name for name in config["figures"]["aggregations"] if name != "s
 # What differences are looked for, and how surely
 WANTED = {key: config["stability"][key] for key in ("confidence", "power", "difference")}
 
-IMAGES_SEEN["measure_stability"] = lambda w: ANGLES * TEST_IMAGES[w.dataset]
-
 
 def stability_minutes(wildcards, attempt):
     """The time of a bootstrap: the sums of a hundred replicates, in double precision, take a GPU that is slow at it

@@ -1,7 +1,5 @@
 # Does it transfer? Networks trained on one data set, measured on the others of the study.
 
-IMAGES_SEEN["measure_transfer"] = lambda w: ANGLES * TEST_IMAGES[w.measured_on]
-
 
 def others_of(dataset):
     """The data sets of the study but this one."""
