@@ -218,6 +218,16 @@ def own_code(wildcards):
     return [str(file) for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
 
 
+def on_others(measured, **only):
+    """The file `measured` of all networks, or of `only` some, on the data sets of the study that are not their own."""
+    networks = NETWORKS | only
+    found = []
+    for dataset in networks["dataset"]:
+        others = [other for other in config["datasets"] if other != dataset]
+        found += collect(measured, **networks | dict(dataset=[dataset], measured_on=others))
+    return found
+
+
 def recipe(wildcards):
     """How a network is trained: the recipe of its data set and model, but for what its training says itself."""
     own = config["trainings"][wildcards.training]
