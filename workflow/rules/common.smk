@@ -3,6 +3,7 @@ import ast
 import os
 import sys
 from collections import defaultdict
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -159,6 +160,7 @@ def code(script):
     return sorted(map(str, found))
 
 
+@cache
 def imports(file):
     """The modules of the library that a Python file names in its import statements."""
     modules = set()
