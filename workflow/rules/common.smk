@@ -3,6 +3,7 @@ import ast
 import os
 import sys
 from collections import defaultdict
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -165,6 +166,7 @@ def code(script):
     return sorted(map(str, found))
 
 
+@cache
 def imports(file):
     """The modules of the library that a Python file names in its import statements."""
     modules = set()
@@ -222,6 +224,16 @@ def own_code(wildcards):
         return []
     place = Path(*config["own_models"][wildcards.model]["factory"].partition(":")[0].split("."))
     return [str(file) for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+
+
+def on_others(measured, **only):
+    """The file `measured` of all networks, or of `only` some, on the data sets of the study that are not their own."""
+    networks = NETWORKS | only
+    found = []
+    for dataset in networks["dataset"]:
+        others = [other for other in config["datasets"] if other != dataset]
+        found += collect(measured, **networks | dict(dataset=[dataset], measured_on=others))
+    return found
 
 
 def recipe(wildcards):

@@ -37,9 +37,9 @@ IMAGES_SEEN = {
     "measure_accuracy": lambda w: (ANGLES + 1) * TEST_IMAGES[w.dataset],
     "measure_emergence": lambda w: ANGLES * TEST_IMAGES[w.dataset],
     "measure_transformation": lambda w: combinations(w) * TEST_IMAGES[w.dataset],
-    "measure_convergence": lambda w: 2 * ANGLES * min(CONVERGENCE_IMAGES, TEST_IMAGES[w.dataset]),
-    "measure_stability": lambda w: ANGLES * TEST_IMAGES[w.dataset],
     "measure_transfer": lambda w: ANGLES * TEST_IMAGES[w.measured_on],
+    "measure_stability": lambda w: ANGLES * TEST_IMAGES[w.dataset],
+    "measure_convergence": lambda w: 2 * ANGLES * min(CONVERGENCE_IMAGES, TEST_IMAGES[w.dataset]),
     MEASURING: lambda w: ANGLES * TEST_IMAGES[w.dataset] / config["measurement"]["shards"],
 }
 
@@ -73,6 +73,13 @@ def network_size(wildcards):
 def minutes_of(rule):
     """The time of a job of `rule`, by the images that go through its network."""
     return lambda wildcards, attempt: attempt * demands.minutes(IMAGES_SEEN[rule](wildcards), network_size(wildcards))
+
+
+def bootstrap_minutes(wildcards, attempt):
+    """The time of a bootstrap: the sums of a hundred replicates, in double precision, take a GPU that is slow at it
+    about as long as the network itself."""
+    images = IMAGES_SEEN["measure_stability"](wildcards) * (1 + config["stability"]["replicates"] / 100)
+    return attempt * demands.minutes(images, network_size(wildcards))
 
 
 def training_mb(wildcards, attempt):

@@ -7,13 +7,6 @@ BOOTSTRAPPED = [name for name in config["figures"]["aggregations"] if name != "s
 WANTED = {key: config["stability"][key] for key in ("confidence", "power", "difference")}
 
 
-def stability_minutes(wildcards, attempt):
-    """The time of a bootstrap: the sums of a hundred replicates, in double precision, take a GPU that is slow at it
-    about as long as the network itself."""
-    images = IMAGES_SEEN["measure_stability"](wildcards) * (1 + config["stability"]["replicates"] / 100)
-    return attempt * demands.minutes(images, network_size(wildcards))
-
-
 if UNANSWERABLE["stability"]:
 
     rule stability:
@@ -40,7 +33,7 @@ else:
         resources:
             gpu=1,
             mem_mb=growing(2 * demands.PROCESS_MB),
-            runtime=stability_minutes,
+            runtime=bootstrap_minutes,
         params:
             expected=expected_network,
             replicates=lookup(within=config, dpath="stability/replicates"),

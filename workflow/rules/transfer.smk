@@ -1,21 +1,5 @@
 # Does it transfer? Networks trained on one data set, measured on the others of the study.
 
-
-def others_of(dataset):
-    """The data sets of the study but this one."""
-    return [other for other in config["datasets"] if other != dataset]
-
-
-def on_others(datasets, **networks):
-    """The measurements of the networks of some data sets on the others; `measure_variance` has those on their own."""
-    files = rules.measure_transfer.output.variance
-    return [
-        file
-        for dataset in datasets
-        for file in collect(files, **networks | dict(dataset=dataset, measured_on=others_of(dataset)))
-    ]
-
-
 if UNANSWERABLE["transfer"]:
 
     rule transfer:
@@ -55,7 +39,9 @@ else:
     rule plot_transfer_layers:
         input:
             own=collect(rules.measure_variance.output.variance, **TRAININGS),
-            others=lambda wildcards: on_others([wildcards.dataset], **NETWORKS | dict(model=wildcards.model)),
+            others=lambda wildcards: on_others(
+                rules.measure_transfer.output.variance, dataset=[wildcards.dataset], model=[wildcards.model]
+            ),
             code=code("plot_transfer_layers"),
         output:
             png=figure(
@@ -83,7 +69,7 @@ else:
     rule plot_transfer:
         input:
             own=collect(rules.measure_variance.output.variance, **NETWORKS),
-            others=on_others(config["datasets"], **NETWORKS),
+            others=on_others(rules.measure_transfer.output.variance),
             code=code("plot_transfer"),
         output:
             png=overview_figure(
@@ -107,7 +93,7 @@ else:
     rule tabulate_transfer:
         input:
             own=collect(rules.measure_variance.output.variance, **NETWORKS),
-            others=on_others(config["datasets"], **NETWORKS),
+            others=on_others(rules.measure_transfer.output.variance),
             code=code("tabulate_transfer"),
         output:
             csv=table("transfer", question="transfer"),

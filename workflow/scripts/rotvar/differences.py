@@ -6,15 +6,16 @@ A layer mean of S seeds, measured on N images, varies with both:
     v(S, N) = between^2 / S + by_images^2 N0 / N
 
 where between is the std over the seeds (n - 1) and by_images that of the mean over the seeds over replicates of N0
-images, whose variance falls as 1/N. (A little of the images' part is in the std over the seeds as well, so that v errs
-upwards.) Two trainings whose means vary so differ visibly if they do by at least
+images, whose variance falls as 1/N. Two trainings whose means vary so, and independently, differ visibly if they do by
+at least
 
     difference = (z(1 - (1 - confidence) / 2) + z(power)) sqrt(2 v(S, N))
 
 where z is the normal distribution's quantile: a two-sided test at that confidence then finds the difference with that
 probability (Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2, with the normal
 distribution for t's). Solved for S and N, it says how many are needed. A std over few seeds is itself uncertain: with
-fewer than ten, more are needed than this says.
+fewer than ten, more are needed than this says. The rest errs upwards: a little of the images' part is in the std over
+the seeds as well, and trainings that are measured on the same images share some of it.
 """
 
 import math
@@ -43,10 +44,13 @@ def needed(
     most = 0.5 * (difference / _quantiles(confidence, power)) ** 2  # that v may be
     if math.isnan(between):
         return None, _whole(images * by_images**2 / most, 2)
-    seeds = _whole(between**2 / (most - min(by_images**2, most / 2)), 1)
-    if seeds is None or by_images == 0:
+    share = min(by_images**2, most / 2)
+    seeds = _whole(between**2 / (most - share), 1)
+    if seeds is None or not share:
         return seeds, None if seeds is None else 2
-    return seeds, _whole(images * by_images**2 / (most - between**2 / seeds), 2)
+    return seeds, _whole(
+        images * by_images**2 / max(share, most - between**2 / seeds), 2
+    )  # but for rounding, the latter
 
 
 def summarize(values: pd.DataFrame, confidence: float, power: float, difference: float) -> pd.DataFrame:

@@ -8,7 +8,8 @@ import pandas as pd
 
 from rotvar import tables
 
-NAMES = ("dataset", "model", "training", "test", "stratum", "aggregation", "kind")  # columns that rows can be chosen by
+# Columns that rows can be chosen by
+NAMES = ("dataset", "model", "training", "measured_on", "test", "stratum", "aggregation", "kind")
 
 
 @dataclass(frozen=True)
