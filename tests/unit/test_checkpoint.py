@@ -90,6 +90,17 @@ def test_removing_it_takes_those_of_former_recipes_along(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
+def test_a_part_has_a_place_of_its_own_which_goes_with_the_whole(tmp_path):
+    whole = place(tmp_path)
+    whole.part(3).save(STATE | {"step": 7})
+    assert whole.load() is None
+    assert whole.part(2).load() is None
+    assert place(tmp_path).part(3).load()["step"] == 7
+    assert place(tmp_path, seed=1).part(3).load() is None
+    whole.remove()
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_in_it_is_executed(tmp_path, caplog):
     """A checkpoint that somebody else put there is read as data alone."""
     ran = tmp_path / "ran"

@@ -147,6 +147,28 @@ def test_a_question_that_cannot_be_answered_is_a_sentence_where_it_is_asked(
     assert run_snakemake(folder, "-n", "--configfile", "other.yaml").returncode == 0  # not asked
 
 
+@pytest.mark.parametrize(
+    ("changes", "jobs"),
+    [
+        ({}, {}),
+        ({"retraining": {"epochs": 2}}, {"retrain_model": 1, "plot_retraining": 1, "tabulate_retraining": 1}),
+        (
+            {"emergence": {"epochs": [0, 1, 2]}},
+            {"train_with_snapshots": 2, "measure_emergence": 6, "plot_emergence": 1, "tabulate_emergence": 1},
+        ),
+    ],
+)
+def test_what_is_made_again(changes: dict[str, object], jobs: dict[str, int], study: Path) -> None:
+    folder = study.parent
+    (folder / "changed.yaml").write_text(yaml.safe_dump(STUDY | changes))
+    run = run_snakemake(folder, "-n", "--configfile", "changed.yaml", "--", "retraining", "emergence")
+    assert run.returncode == 0, run.stderr
+    planned = dict(
+        re.findall(r"^(\w+) +(\d+)$", run.stdout.partition("Job stats:")[2].partition("total")[0], re.MULTILINE)
+    )
+    assert {rule: int(count) for rule, count in planned.items() if rule not in ("retraining", "emergence")} == jobs
+
+
 def test_questions_that_are_listed_belong_to_the_study(study: Path) -> None:
     folder = study.parent
     (folder / "listed.yaml").write_text(yaml.safe_dump(STUDY | {"questions": ["emergence", "retraining"]}))

@@ -137,7 +137,9 @@ DRAWN_FOR = dict(
 
 # One value of each wildcard, where any will do.
 EXAMPLE = defaultdict(
-    lambda: "1", {wildcard: values[0] for wildcard, values in {**NETWORKS, **DRAWN_FOR}.items() if values}
+    lambda: "1",
+    {wildcard: values[0] for wildcard, values in {**NETWORKS, **DRAWN_FOR}.items() if values}
+    | {"epoch": config["emergence"]["epochs"][0]},
 )
 
 # The published numbers, drawn and listed beside ours.
