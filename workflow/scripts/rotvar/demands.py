@@ -51,4 +51,4 @@ def training_mb(batch_size: int, network: Size) -> int:
 def sweep_mb(rotations: int, network: Size) -> int:
     """The memory of a measurement of variance, in megabytes: the state of all positions (`memory.of_state`), and half
     of it again while it is written or merged."""
-    return PROCESS_MB + math.ceil(1.5 * 16 * (2 * rotations + 1) * network.activations / 1e6)
+    return PROCESS_MB + math.ceil(1.5 * 32 * (rotations + 1) * network.activations / 1e6)
