@@ -27,8 +27,8 @@ def activations(
 
 
 def spread(a: np.ndarray) -> np.ndarray:
-    """Of activations a(i, j), N x R x ...: transformation std and sample std, the same of variances instead of stds, and
-    the variance over the rotations of the mean over the images (5 x ...)."""
+    """Of activations a(i, j), N x R x ...: transformation std and sample std, the same of variances for stds, and the
+    variance over the rotations of the mean over the images (5 x ...)."""
     return np.stack([
         a.std(axis=1, ddof=1).mean(axis=0), a.std(axis=0, ddof=1).mean(axis=0),
         a.var(axis=1, ddof=1).mean(axis=0), a.var(axis=0, ddof=1).mean(axis=0), a.mean(axis=0).var(axis=0, ddof=1),

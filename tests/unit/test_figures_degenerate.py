@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 import numpy as np
 import pandas as pd
 import pytest
-from figure_tables import accuracy, history, published, under_several, variance
+from figure_tables import accuracy, floor, history, published, under_several, variance, with_measures
 from matplotlib.figure import Figure
 
 from rotvar import summary
@@ -24,6 +24,7 @@ from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.measures import measures
 from rotvar.figures.training_curves import training_curves
 from rotvar.figures.transformations import transformations
 
@@ -34,6 +35,7 @@ BOTH = ["mean", "spatial"]
 VARIANCE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "heatmap": lambda table: heatmap(table, "all", "mean"),
     "layers": lambda table: by_layer(table, "mean"),
+    "measures": lambda table: measures(with_measures(table), "mean", floor(table)),
     "classes": lambda table: by_class(table, "mean"),
     "distribution": lambda table: distribution(table, BOTH),
     "last_layer": last_layer,

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import test_figures_convergence
 import test_figures_feature_maps
-from figure_tables import accuracy, history, network, published, under_several
+from figure_tables import accuracy, floor, history, network, published, under_several, with_measures
 from matplotlib.figure import Figure
 
 from rotvar import figures, summary
@@ -29,6 +29,7 @@ from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.measures import measures
 from rotvar.figures.training_curves import training_curves
 from rotvar.figures.transformations import transformations
 from rotvar.tables import published as published_values
@@ -82,6 +83,17 @@ def test_layers_of_16() -> Figure:
 @golden("layers", "deep")
 def test_layers_of_170() -> Figure:
     return by_layer(network(170, 6), "spatial")
+
+
+@golden("measures", "shallow")
+def test_measures_of_16_layers() -> Figure:
+    table = with_measures(several(16, 12, 2))
+    return measures(table, "mean", floor(table))
+
+
+@golden("measures", "deep")
+def test_measures_of_170_layers() -> Figure:
+    return measures(with_measures(network(170, 6)), "spatial")
 
 
 @golden("classes", "one_seed")

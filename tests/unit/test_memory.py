@@ -23,8 +23,8 @@ def test_the_state_takes_a_mean_and_an_m2_a_rotation_and_two_sums_twice():
 
 
 def test_the_largest_activations_take_a_float_and_a_number_each_and_wait_for_as_many_others():
-    """Of the class that goes by and of all before it, and of both while they are merged."""
-    assert memory.of_largest(units=1000, keep=161) == 2 * 2 * 1000 * 2 * 161 * (4 + 4)
+    """Of the class that goes by and of all before it."""
+    assert memory.of_largest(units=1000, keep=161) == 2 * 1000 * 2 * 161 * (4 + 4)
     assert memory.of_largest(units=1000, keep=0) == 0
 
 

@@ -26,8 +26,8 @@ def of_state(units: int, rotations: int) -> int:
 
 def of_largest(units: int, keep: int) -> int:
     """The bytes of the largest activations of each unit (`firing.Largest`), of the class that goes by and of all before
-    it, while both are merged: twice as many as are kept, a float32 and the number of an image each."""
-    return 2 * 2 * units * 2 * keep * (4 + 4)
+    it: up to twice as many as are kept, a float32 and the number of an image each."""
+    return 2 * units * 2 * keep * (4 + 4)
 
 
 def of_image(largest_output: int, turned: bool = False) -> int:
