@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -58,9 +59,12 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
             low = part.get("exclusiveMinimum", part.get("minimum"))
             high = part.get("exclusiveMaximum", part.get("maximum"))
             excluded = {"exclude_min": "exclusiveMinimum" in part, "exclude_max": "exclusiveMaximum" in part}
-            return st.floats(low, high, **excluded) | st.integers(low, high).filter(
-                lambda n: (n > low or not excluded["exclude_min"]) and (n < high or not excluded["exclude_max"])
-            )
+            whole = [
+                n
+                for n in range(math.ceil(low), math.floor(high) + 1)
+                if (n > low or not excluded["exclude_min"]) and (n < high or not excluded["exclude_max"])
+            ]
+            return st.floats(low, high, **excluded) | (st.sampled_from(whole) if whole else st.nothing())
         case "array":
             entries = valid(part["items"], key)
             return st.lists(entries, min_size=part.get("minItems", 0), max_size=4, unique=True)
