@@ -61,6 +61,10 @@ def test_an_aggregation_that_has_no_tests_shows_those_of_another() -> None:
     ]
 
 
+def test_maps_turned_back_are_shown_once() -> None:
+    assert list(lines(TABLE, "same_equivariance")) == list(lines(TABLE, "mean"))
+
+
 def test_a_table_from_before_there_were_other_measures_has_the_one() -> None:
     assert list(lines(variance())) == ["Normalized variance (mean)"]
 

@@ -31,8 +31,9 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
     Normalized variance and distance of `aggregation`; the share of units that rotation moves significantly, and local /
     global firing rate, of it or of the first aggregation that has them; the normalized variance of maps turned back,
     with `floor`: what a layer would have that only averages the images down to its maps' size (`interpolation_floor`).
-    Each is the mean over the finite units; the colour is the training. With several seeds a line is their mean and the
-    band reaches one standard deviation (n - 1) to either side.
+    As these have a panel of their own, the first two show another aggregation, if there is one, where `aggregation` is
+    theirs. Each is the mean over the finite units; the colour is the training. With several seeds a line is their mean
+    and the band reaches one standard deviation (n - 1) to either side.
     """
     everything = theme.choose(variance, stratum="all")
     theme.one(everything, "dataset", "model")
@@ -65,6 +66,8 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
 
 def _panels(table: pd.DataFrame, aggregation: str) -> list[_Panel]:
     """The measures that the table has, or had when it was written."""
+    if aggregation == TURNED:  # which has a panel of its own
+        aggregation = next((str(name) for name in table["aggregation"].unique() if name != TURNED), TURNED)
     chosen = theme.choose(table, aggregation=aggregation)
     found = [_Panel(f"Normalized variance ({aggregation})", "mean", _means(chosen, chosen["normalized_variance"]))]
     if "normalized_distance" in table:
