@@ -39,9 +39,14 @@ def merge(n: int, mean: Tensor, m2: Tensor, other_n: int, other_mean: Tensor, ot
 def over_rotations(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Of each unit the root mean square over images and rotations, the means over the rotations of the std and of the
     variance over the images, and the variance over the rotations of the mean over the images."""
-    magnitude = (mean.square() + m2 / n).mean(0).sqrt()
+    rotations = len(mean)
+    magnitude = mean.square().add_(m2, alpha=1 / n).mean(0).sqrt_()
     variance = m2 / (n - 1)
-    return magnitude, variance.sqrt().mean(0), variance.mean(0), mean.var(0)
+    sample_variance = variance.mean(0)
+    from_first_rotation = mean - mean[:1]
+    total = from_first_rotation.sum(0)
+    squares = from_first_rotation.square_().sum(0).addcmul_(total, total, value=-1 / rotations).clamp_(min=0)
+    return magnitude, variance.sqrt_().mean(0), sample_variance, squares.div_(rotations - 1)
 
 
 def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
