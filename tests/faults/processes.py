@@ -70,7 +70,7 @@ class Study:
 
     def run(self, *prefix: str, **variables: str) -> int:
         """Run Snakemake to its end; its status."""
-        return self.begin(*prefix, **variables).wait(timeout=900)
+        return self.begin(*prefix, **variables).wait(timeout=3600)
 
     def errors(self, log: str = "log") -> list[str]:
         """The lines with which the workflow said what is wrong."""
@@ -106,6 +106,16 @@ class Study:
             else:
                 found[name] = file.read_bytes()
         return found
+
+
+class Demo(Study):
+    """The demo, whole and as it is shipped."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = copy_workflow(folder)
+        self.results = folder / "results" / "demo"
+        self.command = [sys.executable, "-m", "snakemake", "--workflow-profile", "demo"]
+        self.targets = []
 
 
 def assert_same(one: dict[str, Any], other: dict[str, Any]) -> None:

@@ -2,16 +2,18 @@
 
 import os
 import random
+import shutil
 import signal
+import subprocess
 import time
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
-from amounts import times
+from amounts import LONG, times
 from conftest import SHARED, require
-from processes import Study, assert_same, nothing_left, running
+from processes import Demo, Study, assert_same, nothing_left, running, script
 from server import Server
 from watcher import Watcher
 
@@ -39,6 +41,15 @@ def kill(victim: str, snakemake, job) -> None:
         os.kill(snakemake.pid, signal.SIGKILL)
     else:
         os.killpg(snakemake.pid, signal.SIGKILL)
+
+
+def strike(victim: str, snakemake, chance: random.Random) -> str:
+    """Kill `victim`, of the jobs one that runs now, or Snakemake where none does; say what was hit."""
+    jobs = [job for job in psutil.Process(snakemake.pid).children(recursive=True) if script(job)]
+    victim = victim if jobs else "snakemake"
+    at_work = ", ".join(map(script, jobs)) or "no job"
+    kill(victim, snakemake, chance.choice(jobs or [None]))
+    return f"{victim}, while there ran {at_work}"
 
 
 def remove(study: Study, folders: tuple[str, ...]) -> None:
@@ -91,3 +102,43 @@ def test_a_study_that_is_killed_ends_as_one_that_is_not(tmp_path, mnist, capsys)
         assert watcher.checked > len(expected)
     with capsys.disabled():
         print(f"{len(struck)} kills, {finished} studies finished, {watcher.checked} files seen whole")
+
+
+@pytest.mark.skipif(not LONG, reason="takes an hour: make faults")
+@pytest.mark.timeout(6 * 3600)
+def test_the_demo_that_is_killed_ends_as_one_that_is_not(tmp_path, capsys):
+    """At moments drawn at random, with nothing taken away in between: what comes is what a user would lose."""
+    chance = random.Random(1)
+    undisturbed, killed = Demo(tmp_path / "undisturbed"), Demo(tmp_path / "killed")
+    assert undisturbed.run() == 0, undisturbed.log
+    expected = undisturbed.outcome()
+    del expected["report.html"]  # names the folder and the day
+    finished = kills = 0
+
+    def assert_finished() -> None:
+        nonlocal finished
+        outcome = killed.outcome()
+        del outcome["report.html"]
+        assert_same(outcome, expected)
+        assert killed.litter() == [] and killed.jobs() == []
+        finished += 1
+
+    with Watcher(killed.results) as watcher, nothing_left(killed):
+        while kills < KILLS:
+            snakemake = killed.begin()
+            with suppress(subprocess.TimeoutExpired):
+                assert snakemake.wait(timeout=chance.uniform(2, 40)) == 0, killed.log
+                assert_finished()
+                for made in killed.results.iterdir():  # the folder itself is watched
+                    shutil.rmtree(made) if made.is_dir() else made.unlink()
+                continue
+            victim = chance.choice(VICTIMS)
+            struck = strike(victim, snakemake, chance)
+            snakemake.wait(timeout=900)
+            kills += 1
+            with capsys.disabled():
+                print(f"{kills}. killed {struck}; {watcher.checked} files seen, {finished} finished", flush=True)
+        assert killed.run() == 0, killed.log
+        assert_finished()
+        assert watcher.partial == []
+        assert watcher.checked > len(expected)

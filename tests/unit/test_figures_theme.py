@@ -113,3 +113,11 @@ def test_the_marks_are_far_from_every_colour_of_the_scale() -> None:
     for mark in [scale.ABOVE, scale.INFINITE, scale.MISSING]:
         distance = np.abs(colours - mpl.colors.to_rgb(mark)).sum(axis=1)
         assert distance.min() > 0.45
+
+
+@pytest.mark.parametrize(
+    ("training", "called"),
+    [("rotated", "trained rotated"), ("untrained", "untrained"), ("pretrained", "pretrained"), ("", "")],
+)
+def test_a_training_is_called_by_its_name(training: str, called: str) -> None:
+    assert theme.trained(training) == called

@@ -252,7 +252,7 @@ def test_labels_in_words() -> None:
     assert figure(dataset="unknown", model="mine", stratum="class_3").titles == {
         "dataset": "unknown",
         "model": "mine",
-        "stratum": "class_3",
+        "stratum": "class 3",
     }
 
 

@@ -11,9 +11,12 @@ import yaml
 from copies import ROOT
 from hypothesis import strategies as st
 
+from rotvar import configuration
 from rotvar.catalogue import DATASETS
 
-SCHEMA: dict[str, Any] = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
+SCHEMA: dict[str, Any] = configuration.named(
+    yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text()), {}
+)
 
 # What matches the patterns of the schema, by the key that has one
 TEXTS = {
@@ -21,6 +24,10 @@ TEXTS = {
     "mirror": st.just("mirror"),
     "trainings": st.from_regex(r"[a-z][a-z0-9_]{0,49}", fullmatch=True),
     "transformations": st.from_regex(r"(?!rotation$)[a-z][a-z0-9_]{0,49}", fullmatch=True),
+    "own_models": st.from_regex(r"own_[a-z0-9_]{0,46}", fullmatch=True),
+    "factory": st.sampled_from(["torchvision.models:resnet18", "my_networks:Small"]),
+    "options": st.sampled_from(["num_classes", "width"]) | st.just("text"),
+    "weights": st.just("config.yaml"),  # any file that is there, as it is looked at where it is needed
     "layers": st.sampled_from(["conv1*", "conv[12]*"]),  # of every model, and few enough to show
 }
 
@@ -56,8 +63,8 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
             low, high = part["minimum"], part.get("maximum", part["minimum"] + 400)
             return st.one_of(st.sampled_from([low, high]), st.integers(low, min(high, low + 400)))
         case "number":
-            low = part.get("exclusiveMinimum", part.get("minimum"))
-            high = part.get("exclusiveMaximum", part.get("maximum"))
+            low = part.get("exclusiveMinimum", part.get("minimum", -1))
+            high = part.get("exclusiveMaximum", part.get("maximum", 1))
             excluded = {"exclude_min": "exclusiveMinimum" in part, "exclude_max": "exclusiveMaximum" in part}
             whole = [
                 n
@@ -102,7 +109,11 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
     return config
 
 
-configurations = valid(SCHEMA).map(_consistent)
+# Folders of images are tried in test_own.py
+_WITHOUT_FOLDERS = SCHEMA | {
+    "properties": {name: SCHEMA["properties"][name] for name in SCHEMA["properties"] if name != "own_data"}
+}
+configurations = valid(_WITHOUT_FOLDERS).map(_consistent)
 
 NOTHING_ALLOWS = st.sampled_from([
     float("nan"), float("inf"), -1, 10**30, 3.5, -0.5, date(2024, 5, 17), b"bytes", "no such name", "1e-3", "",
@@ -178,8 +189,10 @@ def _allowed(part: dict[str, Any], value: Any) -> bool:
     if value is None or isinstance(value, bool):
         return ("null" if value is None else "boolean") in types
     if isinstance(value, str):
-        return "string" in types and value not in ("", "two\nlines")
+        return "string" in types and ("pattern" not in part or value not in ("", "two\nlines"))
     if isinstance(value, int | float) and "number" in types:
+        if not part.keys() & {"minimum", "exclusiveMinimum"}:
+            return math.isfinite(value)
         return part.get("minimum", 0) <= value <= part["maximum"] if "maximum" in part else 0 <= value < 1
     return False
 

@@ -147,10 +147,49 @@ def test_the_studies_of_the_repository_are_good() -> None:
             "figures.convergence.aggregation is 'spatial': choose from mean, max.",
         ),
         (
+            {"own_data": {"flowers": {"folder": "x", "image_size": 8, "channels": 2}}},
+            "own_data.flowers.channels is 2: choose from 3, 1.",
+        ),
+        (
+            {"own_data": {"flowers": {"folder": 3, "image_size": 8}}},
+            "own_data.flowers.folder is 3: it must be text (YAML reads this spelling as a number: put it in quotes).",
+        ),
+        ({"own_data": {"flowers": {"folder": "x"}}}, "own_data.flowers lacks the key 'image_size'."),
+        (
+            {"own_data": {"flowers": {"folder": "no/such", "image_size": 8}}},
+            "own_data.flowers.folder: no/such is not a folder: it must hold a folder of images for each class.",
+        ),
+        (
+            {"own_data": {"Flowers": {"folder": "x", "image_size": 8}}},
+            "own_data has the key 'Flowers': use lower-case letters, digits and _, beginning with a letter, 50 of "
+            "them at most.",
+        ),
+        (
+            {"own_models": {"mine": {"factory": "a.b"}}},
+            "own_models.mine.factory is 'a.b': write it as package.module:function.",
+        ),
+        (
+            {"own_models": {"mine": {"factory": "a:b", "options": {"classes": 1}}}},
+            "own_models.mine.options has the key 'classes': use a name that Python takes, and not factory, channels, "
+            "image_size or classes.",
+        ),
+        (
+            {"own_models": {"mine": {"factory": "a:b", "options": {"widths": [1]}}}},
+            "own_models.mine.options.widths is [1]: it must be text or a number or true or false or null.",
+        ),
+        (
+            {"own_models": {"mine": {"factory": "a:b", "weights": "no/such"}}},
+            "own_models.mine.weights is 'no/such', which is no file: correct the path, or leave it out.",
+        ),
+        (
+            {"own_models": {"resnet": {"factory": "a:b"}}},
+            "own_models.resnet: the name 'resnet' has another use: choose another.",
+        ),
+        (
             {"sedes": [0]},
             "the configuration has no key 'sedes' (did you mean 'seeds'?): its keys are results, datasets, models, "
-            "trainings, transformations, seeds, data, architectures, training, measurement, figures, jobs_per_gpu, "
-            "conda.",
+            "trainings, transformations, seeds, data, own_data, own_models, architectures, training, "
+            "measurement, figures, jobs_per_gpu, conda.",
         ),
     ],
 )
@@ -319,6 +358,10 @@ VALUES = [
     ("figures.convergence.images", 10**12, str(10**12), "it must be at most 1000000"),
     ("figures.convergence.images", None, "null", WHOLE),
     ("figures.convergence.aggregation", ["mean"], '["mean"]', "choose from mean, max"),
+    ("own_data", ["flowers"], '["flowers"]', MAPPING),
+    ("own_data.flowers", "flowers", "'flowers'", MAPPING),
+    ("own_models", "resnet18", "'resnet18'", MAPPING),
+    ("own_models.mine", ["a:b"], '["a:b"]', MAPPING),
     ("jobs_per_gpu", 0, "0", "it must be at least 1"),
     ("jobs_per_gpu", 100, "100", "it must be at most 64"),
     ("jobs_per_gpu", None, "null", WHOLE),
@@ -553,14 +596,17 @@ def test_nothing_runs(tmp_path: Path, old: str, new: str, sentence: str) -> None
     assert not (folder / "results").exists()
 
 
-def test_the_schema_knows_what_the_catalogue_knows() -> None:
-    names = SCHEMA["$defs"]
-    assert names["dataset"]["enum"] == list(DATASETS)
-    assert names["model"]["enum"] == list(MODELS)
-    assert names["default_or_dataset"]["enum"] == ["default", *DATASETS]
-    pairs = [f"{dataset}/{model}" for dataset in DATASETS for model in MODELS]
-    assert names["recipe_name"]["enum"] == ["default", *DATASETS, *MODELS, *pairs]
+def test_names_are_those_of_the_catalogue_and_ones_own() -> None:
+    own: dict[str, Any] = {"own_data": {"flowers": {}}, "own_models": {"mine": {}}}
+    names = configuration.named(SCHEMA, own)["$defs"]
+    datasets, networks = [*DATASETS, "flowers"], [*MODELS, "mine"]
+    assert names["dataset"]["enum"] == datasets
+    assert names["model"]["enum"] == networks
+    assert names["default_or_dataset"]["enum"] == ["default", *datasets]
+    pairs = [f"{dataset}/{model}" for dataset in datasets for model in networks]
+    assert names["recipe_name"]["enum"] == ["default", *datasets, *networks, *pairs]
     assert list(SCHEMA["properties"]["architectures"]["properties"]) == list(MODELS)
+    assert "enum" not in SCHEMA["$defs"]["dataset"]
 
 
 def test_names_are_safe_in_wildcards() -> None:

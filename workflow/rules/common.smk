@@ -16,8 +16,7 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration, folders, forwarding, runs
-from rotvar.catalogue import DATASETS, MODELS
+from rotvar import configuration, folders, forwarding, image_folder, runs
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -42,6 +41,7 @@ if workflow.is_main_process:
         stop_at([f"{file}: {problem}" for problem in configuration.repeated(Path(file).read_text(encoding="utf-8"))])
 stop_at(configuration.problems(config, yaml.safe_load(SCHEMA.read_text())))
 validate(config, str(SCHEMA))  # sets the defaults
+DATASETS = configuration.known(config)
 if workflow.is_main_process:  # the folders of a compute node may be others
     stop_at([*folders.problems(config["results"], config["data"]["mirror"], Path(workflow.basedir))])
     runs.forget_the_dead()
@@ -73,7 +73,11 @@ TRANSFORMED = NETWORKS | dict(transformation=list(config["transformations"]))
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {
     dataset: {
-        model: config["architectures"][model]["default"] | config["architectures"][model].get(dataset, {})
+        model: (
+            {"factory": config["own_models"][model]["factory"], **config["own_models"][model]["options"]}
+            if model in config["own_models"]
+            else config["architectures"][model]["default"] | config["architectures"][model].get(dataset, {})
+        )
         for model in config["models"]
     }
     for dataset in config["datasets"]
@@ -170,24 +174,49 @@ def imports(file):
     return [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
 
 
-def stop_at_unknown_layers():
-    """End with a sentence where a pattern of layers to draw fits none of a network, if PyTorch is here to say so."""
+def stop_at_wrong_networks():
+    """End with a sentence where a network of one's own cannot be made, and where a pattern of layers to draw fits none
+    of a network, if PyTorch is here to say so."""
     patterns = config["figures"]["feature_maps"]["layers"]
     for dataset, model in product(config["datasets"], config["models"]):
-        if model not in patterns:
+        if model not in patterns and model not in config["own_models"]:
             continue
         try:
-            from rotvar import feature_maps
-        except ModuleNotFoundError:  # under --use-conda it need not be: the job that records the maps says so
+            from rotvar import feature_maps, models
+        except ModuleNotFoundError:  # under --use-conda it need not be: the jobs that need them say so
             return
         info = DATASETS[dataset]
-        shape = (info.channels, info.image_size, CLASSES)
-        found = feature_maps.unknown_layers(model, *shape, patterns[model], **ARCHITECTURES[dataset][model])
+        network = (model, info.channels, info.image_size, CLASSES)
+        try:
+            models.sketch(*network, **ARCHITECTURES[dataset][model])
+        except ValueError as error:
+            stop_at([f"own_models.{model}: {error}."])
+        found = feature_maps.unknown_layers(*network, patterns.get(model, []), **ARCHITECTURES[dataset][model])
         stop_at([f"figures.feature_maps.layers.{model}: {problem}." for problem in found])
 
 
 if workflow.is_main_process:
-    stop_at_unknown_layers()
+    stop_at_wrong_networks()
+
+
+def fingerprint(wildcards):
+    """What changes with the files of a data set of one's own."""
+    own = config["own_data"].get(wildcards.dataset)
+    return own and image_folder.fingerprint(own["folder"])
+
+
+def own_weights(wildcards):
+    """The file of weights that a training begins with, where it is not random ones."""
+    own = config["own_models"].get(wildcards.model, {})
+    return [own["weights"]] if own.get("weights") else []
+
+
+def own_code(wildcards):
+    """The module that makes a network of one's own, where it lies in the folder that Snakemake runs in."""
+    if wildcards.model not in config["own_models"]:
+        return []
+    place = Path(*config["own_models"][wildcards.model]["factory"].partition(":")[0].split("."))
+    return [str(file) for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
 
 
 def recipe(wildcards):

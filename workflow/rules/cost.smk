@@ -47,6 +47,8 @@ def growing(amount):
 
 
 def network_size(wildcards):
+    if wildcards.model in config["own_models"]:
+        return demands.unknown(DATASETS[wildcards.dataset].image_size)
     architecture = ARCHITECTURES[wildcards.dataset][wildcards.model]
     return demands.size(wildcards.model, DATASETS[wildcards.dataset].image_size, **architecture)
 

@@ -20,6 +20,8 @@ rule download_dataset:
     params:
         train_images=lookup(within=config, dpath="data/train_images"),
         test_images=lookup(within=config, dpath="data/test_images"),
+        own=lambda wildcards: config["own_data"].get(wildcards.dataset),
+        fingerprint=fingerprint,
     message:
         "Fetching {wildcards.dataset}"
     script:

@@ -1,6 +1,8 @@
 rule train_model:
     input:
         dataset=rules.download_dataset.output.dataset,
+        begin_with=own_weights,
+        own_code=own_code,
         code=code("train_model"),
     output:
         weights="<results>/models/<network>/weights.safetensors",

@@ -17,4 +17,5 @@ if __name__ == "__main__":
             mirror=snakemake.config["data"]["mirror"],
             train_images=snakemake.params.train_images,
             test_images=snakemake.params.test_images,
+            own=snakemake.params.own,
         )

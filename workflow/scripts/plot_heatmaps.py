@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 from rotvar import results
-from rotvar.catalogue import DATASETS
 from rotvar.figures import theme
 from rotvar.figures.heatmap import heatmap
 from rotvar.jobs import job
@@ -14,6 +13,6 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         variance = results.read(snakemake.input.variance, aggregation=[snakemake.wildcards.aggregation])
-        strata = ["all", "stratified", *DATASETS[snakemake.wildcards.dataset].classes]
+        strata = ["all", "stratified", *theme.classes(variance)]
         for stratum, png, svg in zip(strata, snakemake.output.png, snakemake.output.svg, strict=True):
             theme.save(heatmap(variance, stratum, snakemake.wildcards.aggregation), png, svg)

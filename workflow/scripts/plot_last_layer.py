@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rotvar import results
-from rotvar.catalogue import DATASETS
 from rotvar.figures import theme
 from rotvar.figures.last_layer import last_layer
 from rotvar.jobs import job
@@ -22,4 +21,4 @@ def read(files: list[str]) -> pd.DataFrame:
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         variance = read(snakemake.input.variance)
-        theme.save(last_layer(variance, DATASETS[snakemake.wildcards.dataset].classes), *snakemake.output)
+        theme.save(last_layer(variance), *snakemake.output)

@@ -1,5 +1,6 @@
 """Train one network; write its weights and the history of its training."""
 
+import hashlib
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import devices, models, packed, provenance, results, slots, training
+from rotvar import devices, factory, models, packed, provenance, results, slots, training
 from rotvar.checkpoint import Checkpoint
 from rotvar.jobs import job
 from rotvar.untrained import untrained
@@ -19,10 +20,11 @@ if TYPE_CHECKING:
 def train_model(
     dataset: str,
     name: str,
-    architecture: dict[str, int],
+    architecture: dict[str, Any],
     recipe: dict[str, Any],
     augmentation: dict[str, float],
     seed: int,
+    begin_with: Iterable[str],
     code: Iterable[str],
     device: torch.device,
     *,
@@ -31,28 +33,33 @@ def train_model(
 ) -> None:
     """Train the network `name` on the packed data set `dataset`, on `device`; write `weights` and `history`.
 
-    Until both are there, a checkpoint stands beside them; other data or other `code` (files) do not go on from it.
+    Its weights are random to begin with, or those of the one file in `begin_with`. Until both are written, a checkpoint
+    stands beside them; other data, weights to begin with or `code` (files) do not go on from it.
     """
     began = time.perf_counter()
     train, test = packed.read(dataset, "train"), packed.read(dataset, "test")
     shape = train.shape
     configuration = {"architecture": architecture, "recipe": recipe, "augmentation": augmentation}
     definition = configuration | {"name": name, "seed": seed}
-    checkpoint = Checkpoint(Path(weights).parent, definition, [dataset, *code])
+    source = factory.source(architecture["factory"]) if "factory" in architecture else None
+    checkpoint = Checkpoint(Path(weights).parent, definition, filter(None, [dataset, *begin_with, *code, source]))
     torch.manual_seed(seed)
     model = models.build(name, **shape, **architecture).to(device)
+    for file in begin_with:
+        models.start_from(model, file)
     if recipe["epochs"]:
         table = training.train(
             model, train, test, augmentation=augmentation, seed=seed, checkpoint=checkpoint, **recipe
         )
     else:
-        table = untrained(model, train, test)
+        table = untrained(model, train, test, settle=not begin_with)
     mean, std = packed.normalization(train.images)
     facts = provenance.record(
         began,
         devices.describe(device),
         configuration=configuration,
         resumed=table.attrs["resumed"],
+        **({"factory_sha256": hashlib.sha256(Path(source).read_bytes()).hexdigest()} if source else {}),
         seed=seed,
         train_images=len(train),
         test_images=len(test),
@@ -72,6 +79,7 @@ if __name__ == "__main__":
             snakemake.params.recipe,
             snakemake.params.augmentation,
             int(snakemake.wildcards.seed),
+            snakemake.input.begin_with,
             snakemake.input.code,
             device,
             weights=snakemake.output.weights,

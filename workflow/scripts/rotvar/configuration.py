@@ -1,17 +1,21 @@
 """What is wrong with a configuration, in sentences."""
 
+import copy
 import difflib
 import json
 import math
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import jsonschema  # type: ignore[import-untyped]
 import yaml
 from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
 
-from rotvar.catalogue import DATASETS
+from rotvar import image_folder
+from rotvar.catalogue import DATASETS, MODELS, Info
+from rotvar.errors import InputError
 
 TYPES = {
     "array": "a list",
@@ -32,9 +36,10 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
     `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
-    is measured and for test images that there are, transformations change something, and the data sets have as many
-    classes as each other, and no fewer than there are shards.
+    is measured and for test images that there are, transformations change something, the data sets have as many classes
+    as each other, and no fewer than there are shards, and what is one's own has names and files of its own.
     """
+    schema = named(schema, config)
     # JSON Schema takes 10.0 for an integer, Python's range() does not; and NaN lies within all limits
     types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
         {
@@ -58,12 +63,44 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
             key += f"/{error.validator}"
         errors.setdefault(key, error)  # of several about one value, that about its type
     found = [sentence for error in errors.values() for sentence in _sentences(error, schema)]
-    return list(dict.fromkeys(found)) or [
-        *_classes(config),
+    found = list(dict.fromkeys(found)) or [*_own(config)]
+    if found:
+        return found
+    infos = known(config)
+    return [
+        *_classes(config, infos),
         *_transformations(config),
         *_unmeasured(config, schema),
-        *_missing_images(config),
+        *_missing_images(config, infos),
     ]
+
+
+def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
+    """The schema with the names that data sets and models may have: the catalogue's, and the configuration's own."""
+    own = [
+        list(section) if isinstance(section, dict) else [] for section in _sections(config, "own_data", "own_models")
+    ]
+    datasets, models = [*DATASETS, *own[0]], [*MODELS, *own[1]]
+    pairs = [f"{dataset}/{model}" for dataset in datasets for model in models]
+    names = {
+        "dataset": datasets,
+        "model": models,
+        "default_or_dataset": ["default", *datasets],
+        "recipe_name": ["default", *datasets, *models, *pairs],
+    }
+    schema = copy.deepcopy(schema)
+    for name, allowed in names.items():
+        shared = {key: value for key, value in schema["$defs"][name].items() if key != "type"}
+        schema["$defs"][name] = shared | {"enum": list(dict.fromkeys(allowed))}
+    return schema
+
+
+def known(config: dict[str, Any]) -> dict[str, Info]:
+    """What is known of each data set that a configuration names. Raises InputError as `image_folder.files` does."""
+    own = config.get("own_data", {})
+    return {
+        name: image_folder.info(name, **own[name]) if name in own else DATASETS[name] for name in config["datasets"]
+    }
 
 
 def repeated(text: str) -> list[str]:
@@ -93,8 +130,30 @@ def _repeated(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
             yield from _repeated(value)
 
 
-def _classes(config: dict[str, Any]) -> Iterator[str]:
-    counts = {name: len(DATASETS[name].classes) for name in config["datasets"]}
+def _sections(config: Any, *names: str) -> list[Any]:
+    return [config.get(name) if isinstance(config, dict) else None for name in names]
+
+
+def _own(config: dict[str, Any]) -> Iterator[str]:
+    """Names that something else has, folders without images and missing weights, in what is one's own."""
+    taken = {"default", *DATASETS, *MODELS}
+    for section in ("own_data", "own_models"):
+        for name in config.get(section, {}):
+            if name in taken:
+                yield f"{section}.{name}: the name '{name}' has another use: choose another."
+            taken.add(name)
+    for name, own in config.get("own_data", {}).items():
+        try:
+            image_folder.files(own["folder"])
+        except (InputError, OSError) as error:
+            yield f"own_data.{name}.folder: {error}."
+    for name, own in config.get("own_models", {}).items():
+        if (weights := own.get("weights")) is not None and not Path(weights).is_file():
+            yield f"own_models.{name}.weights is {_show(weights)}, which is no file: correct the path, or leave it out."
+
+
+def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
+    counts = {name: len(info.classes) for name, info in infos.items()}
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
         yield f"datasets have different numbers of classes ({listed}): study them one by one."
@@ -130,10 +189,10 @@ def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]
             )
 
 
-def _missing_images(config: dict[str, Any]) -> Iterator[str]:
+def _missing_images(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     limit = config.get("data", {}).get("test_images")
-    for name in config["datasets"]:
-        there = min(limit or DATASETS[name].test, DATASETS[name].test)
+    for name, info in infos.items():
+        there = min(limit or info.test, info.test)
         for position, image in enumerate(config.get("figures", {}).get("feature_maps", {}).get("images", [])):
             if image >= there:
                 yield (
@@ -188,6 +247,8 @@ def _rule(error: ValidationError) -> str:
             return "name at least one"
         case "minLength":
             return "it may not be empty"
+        case "pattern" if "examples" in error.schema:
+            return f"write it as {error.schema['examples'][0]}"
         case "pattern":
             signs = "< > { } or " if "<" in limit else ""
             return f"it may not be empty or contain {signs}line breaks, tabs and the like"

@@ -6,14 +6,18 @@ import tarfile
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import sklearn.datasets
 import torch
 import torchvision.datasets
+from PIL import Image, ImageOps
+from PIL.Image import Resampling
 from sklearn.model_selection import train_test_split
 from torchvision.datasets.utils import check_integrity
+from torchvision.transforms.functional import pil_to_tensor
 
-from rotvar import originals
+from rotvar import image_folder, originals
 from rotvar.catalogue import DATASETS
 from rotvar.download import fetch
 from rotvar.errors import InputError
@@ -36,16 +40,18 @@ def prepare(
     mirror: str | Path | None = None,
     train_images: int | None = None,
     test_images: int | None = None,
+    own: dict[str, Any] | None = None,
 ) -> None:
     """Pack both splits of a data set into one safetensors file at `path`.
 
+    own: the arguments of `own_images` besides the split, for a data set of one's own.
     `train_images` and `test_images` keep only that many images of a split, as `first` chooses them. Downloads go to
     a folder beside `path`, so that an interrupted download goes on where it stopped; it is removed at the end.
     """
     downloads = Path(path).parent / f"downloads_{name}"
     splits = {}
     for split, count in zip(SPLITS, (train_images, test_images), strict=True):
-        dataset = load(name, downloads, split, mirror)
+        dataset = own_images(split=split, **own) if own else load(name, downloads, split, mirror)
         splits[split] = dataset if count is None else first(dataset, count)
         log.info("%s %s: %d images", name, split, len(splits[split]))
     pack(name, splits, path)
@@ -78,6 +84,29 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
         ) from error
     _take_out(name, Path(root))
     return _read(name, Path(root), split)
+
+
+def own_images(folder: str | Path, image_size: int, channels: int, split: str) -> Dataset:
+    """One split of a folder of images as `image_folder.files` reads it: each image turned as its camera was held,
+    resized to `image_size` pixels on its shorter side, and cropped to the square in its middle; in colours (`channels`
+    3) or grey (1), whatever it was.
+
+    Raises InputError as `image_folder.files` does, and for an image that cannot be read.
+    """
+    classes = image_folder.files(folder)[split]
+    images = [_image(file, image_size, "RGB" if channels == 3 else "L") for files in classes.values() for file in files]
+    labels = [label for label, files in enumerate(classes.values()) for _ in files]
+    return Dataset(torch.stack(images), torch.tensor(labels), tuple(classes))
+
+
+def _image(file: Path, size: int, mode: str) -> torch.Tensor:
+    try:
+        with Image.open(file) as opened:
+            image = ImageOps.fit(ImageOps.exif_transpose(opened).convert(mode), (size, size), Resampling.BICUBIC)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{file} cannot be read as an image ({reason}): mend it, or take it away") from error
+    return pil_to_tensor(image)
 
 
 def _digits(split: str) -> Dataset:

@@ -47,6 +47,11 @@ def size(model: str, image_size: int, *, width: int, depth: int = 18, **_: int) 
     return Size(operations, activations, unit.channels * width)
 
 
+def unknown(image_size: int) -> Size:
+    """The size of a network of which nothing is known: that of a ResNet-50 as wide as ImageNet's."""
+    return size("resnet", image_size, width=64, depth=50)
+
+
 def minutes(images: float, network: Size) -> int:
     """The time in which a GPU puts so many images through a network, once each."""
     seconds = images * (network.operations / OPERATIONS_PER_SECOND + 1 / IMAGES_PER_SECOND)

@@ -2,6 +2,7 @@
 
 import time
 from functools import cache
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,11 +16,9 @@ EFFICIENCY = 0.4
 
 
 @cache
-def flops(name: str, channels: int, image_size: int, classes: int, **options: int) -> int:
+def flops(name: str, channels: int, image_size: int, classes: int, **options: Any) -> int:
     """The floating-point operations of one forward pass of one image."""
-    with torch.device("meta"):
-        model = models.build(name, channels, image_size, classes, **options).eval()
-        image = torch.empty(1, channels, image_size, image_size)
+    model, image = models.sketch(name, channels, image_size, classes, **options)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(image)
     return counter.get_total_flops()

@@ -59,7 +59,7 @@ def classify(
         images = dataset.images[batch].to(device)
         labels = dataset.labels[batch].to(device)
         output = model(present(images, None if parameters is None else parameters[batch], mean, std, transform)).float()
-        losses.append(nn.functional.nll_loss(output, labels, reduction="none"))
+        losses.append(nn.functional.cross_entropy(output, labels, reduction="none"))
         corrects.append(output.argmax(1) == labels)
     model.train(training)
     return torch.cat(losses).cpu(), torch.cat(corrects).cpu()

@@ -85,12 +85,10 @@ def choose_layers(layers: Sequence[Layer], patterns: Sequence[str] = ()) -> list
 
 
 def unknown_layers(
-    name: str, channels: int, image_size: int, classes: int, patterns: Sequence[str], **options: int
+    name: str, channels: int, image_size: int, classes: int, patterns: Sequence[str], **options: Any
 ) -> list[str]:
     """What `record` would say against these patterns for a network that `models.build` makes; nothing is computed."""
-    with torch.device("meta"):
-        model = models.build(name, channels, image_size, classes, **options).eval()
-        image = torch.empty(1, channels, image_size, image_size)
+    model, image = models.sketch(name, channels, image_size, classes, **options)
     try:
         choose_layers(_with_maps(Recorder(model), image), patterns)
     except InputError as error:

@@ -88,7 +88,7 @@ class Trainer:
         batch = batch.contiguous(memory_format=self.layout)
         with self.autocast:
             output = self.model(batch).float()
-        loss = nn.functional.nll_loss(output, self.labels[index])
+        loss = nn.functional.cross_entropy(output, self.labels[index])  # which leaves log-probabilities as they are
         self.optimizer.zero_grad()
         loss.backward()
         self.optimizer.step()

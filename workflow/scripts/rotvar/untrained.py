@@ -13,17 +13,19 @@ from rotvar.rotation import present
 NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)
 
 
-def untrained(model: nn.Module, train: Dataset, test: Dataset) -> pd.DataFrame:
+def untrained(model: nn.Module, train: Dataset, test: Dataset, settle: bool = True) -> pd.DataFrame:
     """Leave the weights of `model`, on its own device, as they are; return a history of no epoch.
 
-    Batch normalizations take their running statistics from one pass over the training images as they are, in their own
-    order (the mean over its batches). Without them the activations of deep random networks grow or vanish from layer to
-    layer. The history has one row, epoch 0 of the split "test", with the columns of `training.train`.
+    If `settle`, batch normalizations take their running statistics from one pass over the training images as they are,
+    in their own order (the mean over its batches). Without them the activations of deep random networks grow or vanish
+    from layer to layer. Weights that are not random bring their own. The history has one row, epoch 0 of the split
+    "test", with the columns of `training.train`.
     """
     began = time.perf_counter()
     device = next(model.parameters()).device
     mean, std = (torch.tensor(values) for values in normalization(train.images))
-    _settle(model, train.images, mean.to(device), std.to(device))
+    if settle:
+        _settle(model, train.images, mean.to(device), std.to(device))
     losses, corrects = classify(model, test, None, mean, std)
     row = (0, "test", losses.mean().item(), corrects.float().mean().item(), 0.0, time.perf_counter() - began)
     table = pd.DataFrame([row], columns=["epoch", "split", "loss", "accuracy", "learning_rate", "seconds"])

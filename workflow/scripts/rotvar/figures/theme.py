@@ -128,7 +128,7 @@ def model_title(name: str) -> str:
 
 def trained(training: str) -> str:
     """What figures call the networks of a training; nothing for a table that does not say."""
-    return f"trained {training}" if training and training != "untrained" else training
+    return f"trained {training}" if training and not training.endswith("trained") else training
 
 
 def belongs(axes: Axes, training: str) -> None:

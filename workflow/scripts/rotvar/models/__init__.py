@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from rotvar import checksum
+from rotvar import checksum, factory
 from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 from rotvar.models.all_convolutional import all_convolutional
@@ -27,13 +27,16 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, channels: int, image_size: int, classes: int, **options: int) -> nn.Module:
+def build(name: str, channels: int, image_size: int, classes: int, **options: Any) -> nn.Module:
     """Build a network that maps images (float, N x channels x image_size x image_size) to log-probabilities
     (N x classes).
 
-    `options` are the widths and depths that the network's builder takes. Raises InputError for an unknown network or
-    option, and for a value that is not a positive integer.
+    `options` are the widths and depths that the network's builder takes; or, for a network of one's own, `factory` and
+    what `factory.build` makes of the others. Raises InputError for an unknown network or option, for a value that is
+    not a positive integer, and as `factory.build` does.
     """
+    if "factory" in options:
+        return factory.build(channels=channels, image_size=image_size, classes=classes, **options)
     if name not in BUILDERS:
         raise InputError(f"unknown model '{name}': choose one of {', '.join(BUILDERS)}")
     for option, value in options.items():
@@ -44,6 +47,20 @@ def build(name: str, channels: int, image_size: int, classes: int, **options: in
     if unknown := options.keys() - allowed:
         raise InputError(f"model {name} has no option '{min(unknown)}': it takes {', '.join(sorted(allowed))}")
     return builder(channels=channels, image_size=image_size, classes=classes, **options)
+
+
+def sketch(name: str, channels: int, image_size: int, classes: int, **options: Any) -> tuple[nn.Module, torch.Tensor]:
+    """A network as `build` makes it, in evaluation mode, and an image, to see what shapes its layers have.
+
+    On the meta device, which takes no time and no memory; but a network of one's own may look at what it computes.
+    """
+    with torch.device(_device(options)):
+        model = build(name, channels, image_size, classes, **options).eval()
+        return model, torch.zeros(1, channels, image_size, image_size)
+
+
+def _device(options: dict[str, Any]) -> str:
+    return "cpu" if "factory" in options else "meta"
 
 
 def save(model: nn.Module, path: str | Path, description: dict[str, Any]) -> None:
@@ -69,10 +86,13 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
             del description["checksum"]
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
         shape = {key: description[key] for key in ("name", "channels", "image_size", "classes")}
-        with torch.device("meta"):  # takes no memory, whatever sizes the description names
-            model = build(**shape, **description["options"])
+        options = description["options"]
+        with torch.device(_device(options)):  # meta takes no memory, whatever sizes the description names
+            model = build(**shape, **options)
         _check_shapes(model, weights)
         model.load_state_dict(weights, assign=True)
+    except factory.FactoryError:
+        raise
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
         raise damaged(path, "does not hold the weights of a network", error) from error
     for key, value in expected.items():
@@ -81,6 +101,21 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
             raise InputError(f"{path} holds a network with {key} {found}, but {value} is asked for: {remedy}")
     # Convolutions then compute, and hand on, channels-last maps: 1.6 times faster on a CPU
     return model.eval().to(memory_format=torch.channels_last), description  # type: ignore[call-overload]
+
+
+def start_from(model: nn.Module, path: str | Path) -> None:
+    """Give `model` the weights in the safetensors file `path`: a state dict, as `save_model` writes it.
+
+    Raises InputError where there is none, and where its tensors are not those of the network.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        _check_shapes(model, weights)
+        model.load_state_dict(weights)
+    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path} does not hold weights for this network ({reason}): name another file") from error
 
 
 def _check_shapes(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:

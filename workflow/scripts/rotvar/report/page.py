@@ -173,6 +173,7 @@ def _words(name: str, value: str, labels: Mapping[str, str]) -> str:
         return theme.dataset_title(value)
     if name == "model":
         return theme.model_title(value)
-    if name == "stratum" and (number := re.fullmatch(r"class_(\d+)", value)) and labels.get("dataset") in DATASETS:
-        return f"class {DATASETS[labels['dataset']].classes[int(number[1])]}"
+    if name == "stratum" and (number := re.fullmatch(r"class_(\d+)", value)):
+        info = DATASETS.get(labels.get("dataset", ""))
+        return f"class {info.classes[int(number[1])] if info else number[1]}"
     return {"all": "all images"}.get(value, value) if name == "stratum" else value

@@ -1,0 +1,205 @@
+"""Networks of one's own: what their factories are given, and what is said where they give no network."""
+
+import sys
+
+import pytest
+import torch
+from safetensors.torch import save_file, save_model
+from torch import nn
+
+from rotvar import estimate, factory, feature_maps, models, training, variance
+from rotvar.errors import InputError
+from rotvar.factory import FactoryError
+from rotvar.packed import Dataset
+from rotvar.rotation import angles
+
+SHAPE = {"channels": 3, "image_size": 8, "classes": 2}
+
+MODULE = '''
+import torch
+from torch import nn
+
+CALLS = []
+
+
+def small(channels, classes, width=2):
+    CALLS.append((channels, classes, width))
+    return nn.Sequential(nn.Conv2d(channels, width, 3), nn.ReLU(), nn.Flatten(), nn.Linear(36 * width, classes))
+
+
+def any_options(**options):
+    CALLS.append(options)
+    return small(3, options["num_classes"])
+
+
+class Looks(nn.Module):
+    """Its path depends on what it sees, so it has no shape without values."""
+
+    def __init__(self, num_classes):
+        super().__init__()
+        self.fc = nn.Linear(192, num_classes)
+        self.register_buffer("sign", torch.tensor(-1.0), persistent=False)
+
+    def forward(self, images):
+        x = images.flatten(1)
+        return self.fc(x if x.sum().item() > 0 else self.sign * x)
+
+
+def fails(classes):
+    raise RuntimeError("no such thing\\nand more")
+
+
+def no_network(classes):
+    return "a string"
+
+
+def no_weights(classes):
+    return nn.Flatten()
+
+
+def other_images(classes):
+    return small(1, classes)
+
+
+def few_scores(classes):
+    return small(3, 1)
+
+
+def maps(classes):
+    return nn.Conv2d(3, classes, 3)
+
+
+NUMBER = 3
+'''
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """The folder that the program runs in, with a module of factories."""
+    (tmp_path / "my_networks.py").write_text(MODULE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    yield tmp_path
+    sys.modules.pop("my_networks", None)
+
+
+def test_a_factory_is_given_what_it_takes_of_the_shape(here):
+    network = factory.build("my_networks:small", **SHAPE, width=4)
+    assert sys.modules["my_networks"].CALLS == [(3, 2, 4)]
+    assert network(torch.zeros(5, 3, 8, 8)).shape == (5, 2)
+    assert network.training
+
+
+def test_a_factory_that_takes_anything_is_given_the_number_of_classes(here):
+    factory.build("my_networks:any_options", **SHAPE)
+    assert sys.modules["my_networks"].CALLS[0] == {"num_classes": 2}
+    factory.build("my_networks:any_options", **SHAPE, num_classes=9)
+    assert sys.modules["my_networks"].CALLS[2] == {"num_classes": 9}
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
+def test_torchvision_has_factories(name):
+    network = factory.build(f"torchvision.models:{name}", channels=3, image_size=32, classes=7)
+    assert network.eval()(torch.zeros(1, 3, 32, 32)).shape == (1, 7)
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("nowhere:small", "nowhere:small cannot be imported .No module named 'nowhere'.: install its package"),
+        ("my_networks:smal", "has no attribute 'smal'"),
+        ("my_networks:NUMBER", "is a int: a function or a class that gives a network is needed"),
+        (
+            "my_networks:fails",
+            r"my_networks:fails.classes=2. fails .no such thing.: correct the factory or its options",
+        ),
+        ("my_networks:no_network", "gives a str: a torch.nn.Module with weights is needed"),
+        ("my_networks:no_weights", "gives a Flatten: a torch.nn.Module with weights is needed"),
+        ("my_networks:other_images", "does not take images of 2 x 3 x 8 x 8 "),
+        ("my_networks:few_scores", "makes 2 x 1 of images of 2 x 3 x 8 x 8: one score for each of 2 classes is needed"),
+        ("my_networks:maps", "makes 2 x 2 x 6 x 6 of images"),
+    ],
+)
+def test_what_gives_no_network_is_one_sentence(here, name, says):
+    with pytest.raises(FactoryError, match=says) as raised:
+        factory.build(name, **SHAPE)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_option_that_the_factory_does_not_take_is_a_sentence(here):
+    with pytest.raises(FactoryError, match="depth=3. fails .*unexpected keyword argument 'depth'"):
+        factory.build("my_networks:small", **SHAPE, depth=3)
+
+
+def test_a_file_there_does_not_take_the_place_of_an_installed_module(here):
+    (here / "torch.py").write_text("raise SystemExit")
+    factory.build("my_networks:small", **SHAPE)
+    assert sys.path[-1] == str(here)
+
+
+@pytest.mark.parametrize("name", ["small", "Looks"])
+def test_a_saved_network_comes_back_with_all_it_computes(here, name):
+    options = {"factory": f"my_networks:{name}"}
+    network = models.build("mine", **SHAPE, **options).eval()
+    models.save(network, here / "weights.safetensors", {"name": "mine", **SHAPE, "options": options})
+    again, description = models.load(here / "weights.safetensors", name="mine", options=options)
+    images = -torch.rand(2, 3, 8, 8)
+    assert torch.equal(again(images), network(images))
+    assert description["options"] == options
+
+
+def test_a_factory_that_is_gone_is_not_the_fault_of_the_weights(here):
+    options = {"factory": "my_networks:small"}
+    models.save(models.build("mine", **SHAPE, **options), here / "w", {"name": "mine", **SHAPE, "options": options})
+    del sys.modules["my_networks"]
+    (here / "my_networks.py").write_text("")
+    with pytest.raises(FactoryError, match="has no attribute 'small'"):
+        models.load(here / "w")
+
+
+def test_logits_are_trained_and_measured_like_log_probabilities(here):
+    torch.manual_seed(0)
+    network = factory.build("my_networks:small", **SHAPE)
+    labels = torch.arange(40) % 2
+    images = (255 * torch.rand(40, 3, 8, 8) / (1 + labels.view(-1, 1, 1, 1))).to(torch.uint8)
+    data = Dataset(images, labels, ("bright", "dark"))
+    history = training.train(network, data, data, epochs=5, batch_size=8, learning_rate=0.02, precision="float32")
+    assert history["accuracy"].iloc[-1] > 0.9
+    assert history["loss"].min() >= 0 and history["loss"].iloc[0] > history["loss"].iloc[-1]
+    table = variance.measure(network, images, labels, data.classes, angles(4))
+    assert table["layer"].unique().tolist() == ["0", "1", "3"]
+
+
+def test_what_is_planned_with_is_known_of_every_network(here):
+    for name in ("small", "Looks"):
+        assert estimate.flops("mine", 3, 8, 2, factory=f"my_networks:{name}") > 0
+    assert feature_maps.unknown_layers("mine", 3, 8, 2, ["0"], factory="my_networks:small") == []
+    (sentence,) = feature_maps.unknown_layers("mine", 3, 8, 2, ["conv*"], factory="my_networks:small")
+    assert "no layer with maps matches 'conv*'" in sentence
+
+
+def test_a_training_begins_with_the_weights_of_a_file(here):
+    one, other = (factory.build("my_networks:small", **SHAPE) for _ in range(2))
+    save_model(one, "weights.safetensors")
+    models.start_from(other, "weights.safetensors")
+    assert all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
+
+
+@pytest.mark.parametrize(
+    ("tensors", "says"),
+    [
+        ({"0.weight": torch.zeros(2, 3, 3, 3)}, "0.bias is missing, but must be .2."),
+        (
+            dict(nn.Sequential(nn.Conv2d(1, 2, 3)).state_dict()),
+            r"0.weight is .2, 1, 3, 3., but must be .2, 3, 3, 3.",
+        ),
+        (None, "does not hold weights for this network"),
+    ],
+)
+def test_weights_of_another_network_are_refused(here, tensors, says):
+    if tensors is None:
+        (here / "other").write_bytes(b"no tensors")
+    else:
+        save_file(tensors, here / "other")
+    with pytest.raises(InputError, match=says):
+        models.start_from(factory.build("my_networks:small", **SHAPE), here / "other")

@@ -1,0 +1,119 @@
+"""The study of docs/own.md: torchvision's ResNet-18 on a folder of images, from the page's own text."""
+
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from copies import ROOT, copy_workflow, edit, run_snakemake
+from PIL import Image
+from safetensors.torch import load_file, save_file
+
+from rotvar import results
+
+PAGE = (ROOT / "docs" / "own.md").read_text()
+FEW = {
+    "seeds": [0],
+    "measurement": {"angles": 2, "aggregations": ["mean"]},
+    "figures": {"aggregations": ["mean"], "feature_maps": {"images": []}, "convergence": {"images": 20}},
+}
+
+
+def block(language: str) -> str:
+    """The first block of code in a language."""
+    found = re.search(rf"```{language}\n(.*?)```", PAGE, re.DOTALL)
+    assert found
+    return found[1]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A copy of the workflow with what the page describes: photographs of noise, and weights that nobody trained."""
+    folder = copy_workflow(tmp_path_factory.mktemp("own") / "rotvar")
+    noise = np.random.default_rng(0)
+    for number, name in enumerate(("daisy", "rose", "tulip")):
+        (folder / "flowers" / name).mkdir(parents=True)
+        for image in range(36):
+            pixels = noise.integers(0, 86, size=(24, 32, 3)) + 85 * number
+            Image.fromarray(pixels.astype(np.uint8)).save(folder / "flowers" / name / f"{image}.jpg")
+    study = yaml.safe_load(block("yaml").replace("image_size: 64", "image_size: 32"))
+    (folder / "flowers.yaml").write_text(yaml.safe_dump(study | FEW))
+    edit(folder / "config.yaml", "  unrotated: {}\n", "")  # two trainings are enough
+    (folder / "weights.py").write_text(block("python").replace('weights="DEFAULT"', "weights=None"))
+    subprocess.run([sys.executable, "weights.py"], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(folder):
+    run = run_snakemake(folder, "--cores", "2", "--configfile", "flowers.yaml")
+    assert run.returncode == 0, run.stderr
+    return folder / "results" / "flowers"
+
+
+def planned(folder, *arguments):
+    """The rules that would run."""
+    run = run_snakemake(folder, "--configfile", "flowers.yaml", "--dry-run", "--quiet", "rules", *arguments)
+    assert run.returncode == 0, run.stderr
+    return {line.split()[0] for line in run.stdout.splitlines() if re.fullmatch(r"\w+ +\d+", line)}
+
+
+def test_everything_is_made(finished):
+    assert "flowers" in (finished / "report.html").read_text()
+    accuracy = results.read(finished / "accuracy")
+    assert set(accuracy["class"]) == {"daisy", "rose", "tulip"}
+    assert set(accuracy["training"]) == {"rotated", "pretrained"}
+    assert (accuracy[accuracy["angle"] == "0"].groupby("training")["n"].sum() == 21).all()
+    heatmaps = sorted(file.name for file in (finished / "figures" / "flowers" / "resnet18").glob("heatmap_*.png"))
+    strata = ("all", "class_0", "class_1", "class_2", "stratified")
+    assert heatmaps == [f"heatmap_mean_{stratum}.png" for stratum in strata]
+
+
+def test_layers_are_those_of_the_network(finished):
+    layers = results.read(finished / "variance", training=["pretrained"])["layer"].unique().tolist()
+    assert layers[:4] == ["conv1", "bn1", "relu", "maxpool"]
+    assert layers[-1] == "fc"
+
+
+def test_without_an_epoch_the_weights_are_those_of_the_file(finished, folder):
+    network = "models/dataset=flowers/model=resnet18/training=pretrained/seed=0/weights.safetensors"
+    given, kept = load_file(folder / "resnet18.safetensors"), load_file(finished / network)
+    assert given.keys() == kept.keys()
+    assert all(torch.equal(given[name], kept[name]) for name in given)
+
+
+def test_what_changes_is_made_again(finished, folder):
+    assert planned(folder) == set()
+    image = folder / "flowers" / "rose" / "0.jpg"
+    image.rename(image.with_name("first.jpg"))
+    assert "download_dataset" in planned(folder)
+    image.with_name("first.jpg").rename(image)
+    weights = folder / "resnet18.safetensors"
+    kept = weights.read_bytes()
+    save_file({name: tensor + 1 for name, tensor in load_file(weights).items()}, weights)
+    assert {"train_model", "measure_variance"} <= planned(folder) and "download_dataset" not in planned(folder)
+    weights.write_bytes(kept)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "sentence"),
+    [
+        ("folder: flowers", "folder: roses", "own_data.flowers.folder: roses is not a folder"),
+        ("folder: flowers", "folder: flowers/rose", "own_data.flowers.folder: flowers/rose has 0 folder(s) of images"),
+        ("datasets: [flowers]", "datasets: [flower]", "datasets[0] is 'flower' (did you mean 'flowers'?)"),
+        ("models: [resnet18]", "models: [resnet19]", "models[0] is 'resnet19' (did you mean 'resnet18'?)"),
+        ("resnet18", "resnet", "own_models.resnet: the name 'resnet' has another use"),
+        ("models:resnet18", "models:resnet19", "own_models.resnet18: torchvision.models:resnet19 cannot be imported"),
+        ("models:resnet18", "models.resnet18", "own_models.resnet18.factory is 'torchvision.models.resnet18'"),
+        ("weights: resnet18.safe", "weights: resnet19.safe", "own_models.resnet18.weights is 'resnet19.safetensors'"),
+    ],
+)
+def test_what_cannot_be_is_a_sentence_before_any_job(folder, old, new, sentence):
+    (folder / "wrong.yaml").write_text(yaml.safe_dump(yaml.safe_load(block("yaml").replace(old, new))))
+    run = run_snakemake(folder, "--configfile", "wrong.yaml", "--cores", "1")
+    assert run.returncode != 0
+    assert "Traceback" not in run.stderr
+    assert sentence in run.stderr

@@ -1,0 +1,108 @@
+"""A network of one's own: what any function or class gives that makes a `torch.nn.Module` which classifies images."""
+
+import importlib
+import inspect
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from rotvar.errors import InputError
+
+
+class FactoryError(InputError):
+    """The fault is a factory's, or that of its options, and no file's."""
+
+
+def build(factory: str, channels: int, image_size: int, classes: int, **options: Any) -> nn.Module:
+    """The network that `factory`, "package.module:function", gives: from images (float, N x channels x image_size x
+    image_size) to a score for each class, logits or log-probabilities (N x classes or more).
+
+    It is called with `options`, and with those of `channels`, `image_size`, `classes` and `num_classes` that it names
+    and `options` does not; with `num_classes` also where it takes any (**kwargs) and names no `classes`.
+
+    Raises FactoryError where `function` says so, where the call fails, and where it does not give a network that takes
+    such images and gives such scores.
+    """
+    make = function(factory)
+    shape = {"channels": channels, "image_size": image_size, "classes": classes, "num_classes": classes}
+    arguments = {name: value for name, value in shape.items() if name in _accepted(make)} | options
+    try:
+        network = make(**arguments)
+    except Exception as error:
+        given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        raise FactoryError(
+            f"{factory}({given}) fails ({_reason(error)}): correct the factory or its options"
+        ) from error
+    if not isinstance(network, nn.Module) or not any(True for _ in network.parameters()):
+        raise FactoryError(f"{factory} gives a {type(network).__name__}: a torch.nn.Module with weights is needed")
+    _check(factory, network, channels, image_size, classes)
+    return network
+
+
+def function(factory: str) -> Callable[..., Any]:
+    """What "package.module:function" names, imported as Python imports it or from the folder the program runs in.
+
+    Raises FactoryError where it cannot be imported and where it cannot be called.
+    """
+    module, _, name = factory.partition(":")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.append(here)  # last, so that no file there takes the place of another module
+    try:
+        found = getattr(importlib.import_module(module), name)
+    except Exception as error:  # whatever the module does when it is imported
+        raise FactoryError(
+            f"{factory} cannot be imported ({_reason(error)}): install its package, or run in the folder it lies in"
+        ) from error
+    if not callable(found):
+        raise FactoryError(
+            f"{factory} is a {type(found).__name__}: a function or a class that gives a network is needed"
+        )
+    return found
+
+
+def source(factory: str) -> str | None:
+    """The file that the function stands in, where Python knows one that can be edited."""
+    try:
+        return inspect.getsourcefile(inspect.unwrap(function(factory)))
+    except TypeError:  # it is written in another language
+        return None
+
+
+def _accepted(make: Callable[..., Any]) -> set[str]:
+    """Which of the shape's names a function takes."""
+    try:
+        parameters = inspect.signature(make).parameters.values()
+    except ValueError:  # nothing is known of it
+        return set()
+    names = {
+        one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL, one.POSITIONAL_ONLY)
+    }
+    takes_any = any(one.kind is one.VAR_KEYWORD for one in parameters)
+    return names | ({"num_classes"} if takes_any and "classes" not in names else set())
+
+
+def _check(factory: str, network: nn.Module, channels: int, image_size: int, classes: int) -> None:
+    """Put two images through the network. Raises FactoryError where that fails or does not give their scores."""
+    taken = f"2 x {channels} x {image_size} x {image_size}"
+    training = network.training
+    try:
+        with torch.no_grad():
+            scores = network.eval()(torch.zeros(2, channels, image_size, image_size))
+    except Exception as error:
+        raise FactoryError(f"the network of {factory} does not take images of {taken} ({_reason(error)})") from error
+    network.train(training)
+    if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 2 or scores.shape[1] < classes:
+        given = " x ".join(map(str, scores.shape)) if isinstance(scores, torch.Tensor) else type(scores).__name__
+        raise FactoryError(
+            f"the network of {factory} makes {given} of images of {taken}: one score for each of {classes} classes is "
+            f"needed, 2 x {classes}"
+        )
+
+
+def _reason(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,76 @@
+"""A data set of one's own: a folder with a folder of images for each class.
+
+Either `train` and `test` each hold the folders of the classes, or the folder holds them itself, and a fifth of each
+class is the test set. What can be said of it without opening an image is said without PyTorch.
+"""
+
+import hashlib
+import random
+from pathlib import Path
+
+from rotvar.catalogue import Info
+from rotvar.errors import InputError
+
+SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+TEST_SHARE = 5  # one image in so many is a test image, where the folder does not say
+
+
+def info(name: str, folder: str | Path, image_size: int, channels: int = 3) -> Info:
+    """What the catalogue says of a data set. Raises InputError as `files` does."""
+    splits = files(folder)
+    counts = {split: sum(map(len, classes.values())) for split, classes in splits.items()}
+    return Info(name, channels, image_size, tuple(splits["train"]), counts["train"], counts["test"])
+
+
+def files(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
+    """The images of each class of each split ("train", "test"), classes and images in the order of their names.
+
+    Raises InputError where there is no such folder, where it has fewer than two classes, where a class has no training
+    image or fewer than two test images, and where the two splits have different classes.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder: it must hold a folder of images for each class")
+    if (folder / "train").is_dir() and (folder / "test").is_dir():
+        splits = {split: _classes(folder / split) for split in ("train", "test")}
+    else:
+        splits = {"train": {}, "test": {}}
+        for name, images in _classes(folder).items():
+            test = set(random.Random(name).sample(images, len(images) // TEST_SHARE))  # the same in every run
+            splits["test"][name] = [image for image in images if image in test]
+            splits["train"][name] = [image for image in images if image not in test]
+    _check(folder, splits)
+    return splits
+
+
+def fingerprint(folder: str | Path) -> str:
+    """A digest of the names and the sizes of the images: that they changed, without reading them."""
+    digest = hashlib.sha256()
+    for split, classes in files(folder).items():
+        for name, images in classes.items():
+            for image in images:
+                digest.update(f"{split}/{name}/{image.name}/{image.stat().st_size}\n".encode())
+    return digest.hexdigest()
+
+
+def _classes(folder: Path) -> dict[str, list[Path]]:
+    names = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    return {
+        each.name: sorted(file for file in each.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        for each in names
+    }
+
+
+def _check(folder: Path, splits: dict[str, dict[str, list[Path]]]) -> None:
+    train, test = splits["train"], splits["test"]
+    if different := sorted(train.keys() ^ test.keys()):
+        raise InputError(f"{folder}: class '{different[0]}' is in one of train and test: it must be in both")
+    if len(train) < 2:
+        raise InputError(
+            f"{folder} has {len(train)} folder(s) of images: it must have one for each of two classes or more"
+        )
+    for name in train:
+        if not train[name] or len(test[name]) < 2:
+            counts = f"{len(train[name])} training and {len(test[name])} test images"
+            need = "at least one and two are needed"
+            raise InputError(f"{folder}: class '{name}' has {counts}, but {need} (a fifth are test images by default)")
