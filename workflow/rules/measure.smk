@@ -114,6 +114,7 @@ rule measure_transformation:
 rule measure_interpolation_floor:
     input:
         dataset=rules.download_dataset.output.dataset,
+        own_code=own_code,
         code=code("measure_interpolation_floor"),
     output:
         floor="<results>/interpolation_floor/dataset={dataset}/model={model}/floor.parquet",

@@ -1,7 +1,7 @@
 """Measure the same-equivariance that pixels allow at the map sizes of one model, on the test set of one data set."""
 
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -13,13 +13,12 @@ if TYPE_CHECKING:
 
 
 def measure_interpolation_floor(
-    dataset: str, model: str, architecture: dict[str, int], angles: int, output: str
+    dataset: str, model: str, architecture: dict[str, Any], angles: int, output: str
 ) -> None:
     """Write the floor of each layer of `model`, built with the options `architecture`, under so many rotations."""
     began = time.perf_counter()
     test = packed.read(dataset, "test")
-    with torch.device("meta"):  # its layers' shapes are wanted, not what it computes
-        network = models.build(model, **test.shape, **architecture)
+    network, _ = models.sketch(model, **test.shape, **architecture)  # its layers' shapes are wanted, not their values
     table = interpolation_floor.measure(network, test.images, test.labels, test.classes, rotation.angles(angles))
     facts = provenance.record(
         began,

@@ -42,8 +42,8 @@ def measure(
     *,
     transform: Callable[[Tensor, Tensor], Tensor] = rotate,
 ) -> pd.DataFrame:
-    """The interpolation floor of each layer of `model` that has maps, which computes nothing and may be on the device
-    "meta"; the rest as of `variance.measure`.
+    """The interpolation floor of each layer of `model` that has maps; only the shapes of its layers matter, and it may
+    be on the device "meta". The rest as of `variance.measure`.
 
     Returns a row for each such layer: layer, layer_index, kind, height, width, normalized_variance (the mean over the
     finite channels of the images, in the stratum "all"; missing where no position counts).
@@ -51,7 +51,7 @@ def measure(
     shapes: dict[Layer, torch.Size] = {}
     device = next(model.parameters(), images).device
     with torch.no_grad(), variance.evaluating(model):
-        first = torch.empty(1, *images.shape[1:], device=device)
+        first = torch.zeros(1, *images.shape[1:], device=device)
         Recorder(model).run(first, lambda layer, output: shapes.update({layer: output.shape}))
     sizes = {
         index: (shape[2], shape[3])
