@@ -63,7 +63,10 @@ def test_a_class_in_two_parts_is_named():
         sweep([0, 1]).merge(sweep([1, 2]))
 
 
-@pytest.mark.parametrize("other", [dict(model=network(3)), dict(aggregations=["mean"]), dict(layers=["conv*"])])
+@pytest.mark.parametrize(
+    "other",
+    [dict(model=network(3)), dict(aggregations=["mean"]), dict(layers=["conv*"]), dict(firing_rate=0.1)],
+)
 def test_parts_of_different_measurements_are_refused(other):
     with pytest.raises(InputError, match="different networks or settings"):
         sweep([0, 1, 2]).merge(sweep([3, 4], **other))

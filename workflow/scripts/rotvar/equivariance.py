@@ -54,14 +54,18 @@ class Inverse:
         """images x R x channels x H x W, each version turned back: images x R x channels x positions that count."""
         index, weight = self._taps(maps.shape[3], maps.shape[4], maps.device)
         flat = at_least_float32(maps.flatten(3))
-        weight = weight.to(flat.dtype)
-        turned = flat.new_empty(*flat.shape[:3], index.shape[2])
-        for version in range(index.shape[0]):
-            source, read = flat[:, version], turned[:, version]
-            torch.mul(source[..., index[version, 0]], weight[version, 0], out=read)
-            for tap in range(1, 4):
-                read += source[..., index[version, tap]] * weight[version, tap]
-        return turned
+        last = flat.stride(2) < flat.stride(3)  # the channels of a position lie side by side: they are read together
+        flat = flat.transpose(2, 3) if last else flat
+        axis, weight = (1, weight.unsqueeze(3)) if last else (2, weight)
+        versions = []
+        for version, taps in enumerate(zip(index, weight.to(flat.dtype), strict=True)):
+            (places, shares), *others = zip(*taps, strict=True)
+            read = flat[:, version].index_select(axis, places).mul_(shares)
+            for places, shares in others:
+                read.addcmul_(flat[:, version].index_select(axis, places), shares)
+            versions.append(read)
+        turned = torch.stack(versions, 1)
+        return turned.transpose(2, 3) if last else turned
 
     def _taps(self, height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
         """The four positions from which each position that counts is read in each version, and their weights: R x 4 x
