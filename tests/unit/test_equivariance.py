@@ -93,6 +93,21 @@ def test_maps_are_read_where_the_inverse_leads(limits, shape):
     torch.testing.assert_close(got[0, :, 0].double(), expected[:, counts], rtol=1e-5, atol=1e-6)
 
 
+def test_maps_whose_channels_lie_side_by_side_are_turned_back_likewise():
+    inverse = Inverse(rotate, angles(5), 20, 20)
+    maps = torch.rand(10, 3, 7, 7)
+    last = maps.to(memory_format=torch.channels_last)
+    one, other = (inverse(each.unflatten(0, (2, 5))) for each in (maps, last))
+    assert torch.equal(one, other) and one.stride() != other.stride()
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+def test_half_precision_maps_are_taken_as_the_numbers_they_are(dtype):
+    inverse = Inverse(rotate, angles(5), 20, 20)
+    maps = torch.rand(2, 5, 3, 7, 7).to(dtype)
+    assert torch.equal(inverse(maps), inverse(maps.float()))
+
+
 @pytest.mark.parametrize(
     "limits",
     [{"rotation": 30}, {"translation": 0.1}, {"scale": 0.2}, {"shear": 15}, {"horizontal_flip": 1, "rotation": 30}],
@@ -119,7 +134,7 @@ def test_what_is_no_movement_is_not_undone(family):
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
 def test_quarter_turns_and_flips_are_undone_bit_by_bit(size):
-    maps = torch.randn(2, 3, size, size)
+    maps = torch.randn(2, 3, size, size).relu()  # next to a large value a 0 is to stay 0
     for transform, grid in ((rotate, QUARTERS), (Transformation({"horizontal_flip": 1}), torch.tensor([[0.0], [1.0]]))):
         shown = torch.stack([transform(one.expand(len(grid), -1, -1, -1), grid) for one in maps])
         back = Inverse(transform, grid, 28, 28)(shown)
