@@ -12,10 +12,10 @@ L is how much of an image's trajectory, all its R versions, makes the unit fire,
 As in the paper a trajectory has the version itself in it, so L goes from 1/R (it fires for single versions) to 1. The
 paper lets units fire low or high, whichever gives the higher score; here a unit fires high.
 
-The threshold is the largest activation but floor(rate n R), and what is equal to it does not fire. So a unit never
-fires for more than the share `rate`, and which images fire depends neither on their order nor on batches. Where more
-than that share is equal (a dead unit), or rate n R is below 1, it never fires and both rates are missing. Activations
-are compared as float32 numbers.
+The threshold is the largest activation after the floor(rate n R) largest ones, and what is equal to it does not fire.
+So a unit never fires for more than the share `rate`, and which images make it fire depends neither on their order
+nor on batches. Where more than that share have the largest value (a dead unit), or rate n R is below 1, it never fires
+and both rates are missing. Activations are compared as float32 numbers.
 """
 
 import math
