@@ -123,6 +123,30 @@ def under_several(values: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def with_measures(table: pd.DataFrame) -> pd.DataFrame:
+    """A variance table with the other measures, and with maps turned back."""
+    values = table["normalized_variance"]
+    pooled = table["aggregation"] != "spatial"
+    missing = ~pooled | (table["stratum"] == "stratified")
+    more = table.assign(
+        normalized_distance=1.1 * values,
+        f_statistic=10 * values,
+        p_value=(0.1 * (values - 0.4).clip(lower=0)).where(~missing),
+        local_firing_rate=(0.9 - 0.3 * values).clip(lower=0.0625).where(pooled),
+        global_firing_rate=pd.Series(0.01, index=table.index).where(pooled),
+    )
+    turned = more[table["aggregation"] == table["aggregation"].iloc[0]].assign(
+        aggregation="same_equivariance", normalized_variance=0.6 * values, p_value=np.nan, local_firing_rate=np.nan
+    )
+    return pd.concat([more, turned], ignore_index=True)
+
+
+def floor(table: pd.DataFrame) -> pd.DataFrame:
+    """An interpolation floor that rises with the depth; the last layer has no maps."""
+    layers = table[["layer", "layer_index", "kind"]].drop_duplicates("layer_index").iloc[:-1]
+    return layers.assign(normalized_variance=0.1 + 0.2 * layers["layer_index"] / max(1, len(layers)))
+
+
 def retrained(layers: Mapping[str, str], seeds: int = 1) -> pd.DataFrame:
     """Accuracies of networks retrained layer by layer (name -> kind): on the rotated test set they gain, in the middle
     the most, and on the unrotated one they lose a little."""

@@ -13,12 +13,14 @@ from figure_tables import (
     accuracy,
     elsewhere,
     emerging,
+    floor,
     history,
     published,
     retrained,
     stable,
     under_several,
     variance,
+    with_measures,
 )
 from matplotlib.figure import Figure
 
@@ -36,6 +38,7 @@ from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.measures import measures
 from rotvar.figures.retraining import retraining
 from rotvar.figures.stability import stability
 from rotvar.figures.training_curves import training_curves
@@ -49,6 +52,7 @@ BOTH = ["mean", "spatial"]
 VARIANCE_FIGURES: dict[str, Callable[[pd.DataFrame], Figure]] = {
     "heatmap": lambda table: heatmap(table, "all", "mean"),
     "layers": lambda table: by_layer(table, "mean"),
+    "measures": lambda table: measures(with_measures(table), "mean", floor(table)),
     "classes": lambda table: by_class(table, "mean"),
     "distribution": lambda table: distribution(table, BOTH),
     "last_layer": last_layer,

@@ -16,12 +16,14 @@ from figure_tables import (
     accuracy,
     elsewhere,
     emerging,
+    floor,
     history,
     network,
     published,
     retrained,
     stable,
     under_several,
+    with_measures,
 )
 from matplotlib.figure import Figure
 
@@ -41,6 +43,7 @@ from rotvar.figures.global_variance import global_variance
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.last_layer import last_layer
 from rotvar.figures.layers import by_layer
+from rotvar.figures.measures import measures
 from rotvar.figures.retraining import retraining
 from rotvar.figures.stability import stability
 from rotvar.figures.training_curves import training_curves
@@ -104,6 +107,17 @@ def test_layers_of_16() -> Figure:
 @golden("layers", "deep")
 def test_layers_of_170() -> Figure:
     return by_layer(network(170, 6), "spatial")
+
+
+@golden("measures", "shallow")
+def test_measures_of_16_layers() -> Figure:
+    table = with_measures(several(16, 12, 2))
+    return measures(table, "mean", floor(table))
+
+
+@golden("measures", "deep")
+def test_measures_of_170_layers() -> Figure:
+    return measures(with_measures(network(170, 6)), "spatial")
 
 
 @golden("classes", "one_seed")

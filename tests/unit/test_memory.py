@@ -17,9 +17,15 @@ def test_the_free_memory_of_a_gpu_counts_what_pytorch_has_cached(monkeypatch):
     assert memory.free(torch.device("cuda")) == 25
 
 
-def test_the_state_takes_a_mean_and_an_m2_a_rotation_and_a_sum_twice():
+def test_the_state_takes_a_mean_and_an_m2_a_rotation_and_two_sums_twice():
     """For the class that goes by and for all before it, in float64."""
-    assert memory.of_state(units=1000, rotations=16) == 2 * 1000 * (16 + 16 + 1) * 8
+    assert memory.of_state(units=1000, rotations=16) == 2 * 1000 * (16 + 16 + 1 + 1) * 8
+
+
+def test_the_largest_activations_take_a_float_and_a_number_each_and_wait_for_as_many_others():
+    """Of the class that goes by and of all before it."""
+    assert memory.of_largest(units=1000, keep=161) == 2 * 1000 * 2 * 161 * (4 + 4)
+    assert memory.of_largest(units=1000, keep=0) == 0
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from rotvar.variance import AGGREGATIONS, measure
 pytestmark = pytest.mark.usefixtures("either_way")
 
 KEY = ["layer", "stratum", "aggregation", "unit"]
-MEASURES = ["transformation_std", "sample_std", "normalized_variance"]
+MEASURES = ["transformation_std", "sample_std", "normalized_variance", "normalized_distance"]
 DEVICES = ["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"]
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -86,18 +86,18 @@ def measured(
 
 def defined(layers: dict[str, torch.Tensor], labels: torch.Tensor) -> pd.DataFrame:
     """The table by the letter of the definitions, which count a std at or below rounding as 0."""
-    literal = oracle.literal
+    spread = oracle.spread
 
-    def literal_but_for_rounding(a: np.ndarray) -> np.ndarray:
-        stds, rounding = literal(a)[:2], np.finfo(np.float32).eps * np.sqrt((a**2).mean((0, 1)))
-        assume(not (np.abs(stds - rounding) < 1e-3 * rounding).any())  # too near for two evaluations to agree
-        stds = np.where(stds <= rounding, 0, stds)
-        return np.stack([*stds, oracle.ratio(*stds)])
+    def spread_but_for_rounding(a: np.ndarray) -> np.ndarray:
+        found, rounding = spread(a), np.finfo(np.float32).eps * np.sqrt((a**2).mean((0, 1)))
+        stds = np.stack([*found[:2], *np.sqrt(found[2:])])
+        assume(not (np.abs(stds[:4] - rounding) < 1e-3 * rounding).any())  # too near for two evaluations to agree
+        return np.where(stds <= rounding, 0, found)
 
     a = {name: values.double() for name, values in layers.items()}
     if "tokens" in a:
         a["tokens"] = a["tokens"].movedim(3, 2)
-    with mock.patch("oracle.literal", literal_but_for_rounding):
+    with mock.patch("oracle.spread", spread_but_for_rounding):
         return indexed(oracle.measure(a, labels, names(labels), AGGREGATIONS))
 
 
@@ -201,7 +201,8 @@ def test_a_unit_times_a_factor_has_its_stds_times_the_factor_and_the_same_ratio(
     scaled = measured({"map": values * torch.tensor(factors).view(3, 1, 1)}, labels)
     expected = measured({"map": values}, labels)
     factor = np.array(factors)[expected.index.get_level_values("unit")]
-    assert_agree(scaled, expected.mul(factor, axis=0).assign(normalized_variance=expected.normalized_variance))
+    stds = expected[["transformation_std", "sample_std"]].mul(factor, axis=0)
+    assert_agree(scaled, expected.assign(**stds))
 
 
 @few
@@ -227,7 +228,7 @@ def test_each_image_of_a_class_twice_weighs_twice_in_all_and_lowers_the_sample_s
     assert_agree(after, defined({"map": twice}, labels))
     pd.testing.assert_frame_equal(after.xs("class 1", level="stratum"), before.xs("class 1", level="stratum"))
     lowered = np.sqrt(2 * (n - 1) / (2 * n - 1))
-    expected = before.xs("class 0", level="stratum") * [1, lowered, 1 / lowered]
+    expected = before.xs("class 0", level="stratum") * [1, lowered, 1 / lowered, 1 / lowered]
     np.testing.assert_allclose(after.xs("class 0", level="stratum"), expected, rtol=1e-5)
     one, other = (before.xs(name, level="stratum").transformation_std for name in ("class 0", "class 1"))
     weighed = (2 * n * one + 3 * other) / (2 * n + 3)
@@ -265,12 +266,12 @@ def test_a_unit_that_is_constant_within_each_class_varies_only_between_them(cons
     values = torch.tensor(constants)[labels].view(9, 1, 1, 1, 1).expand(9, 4, 1, 2, 3).clone()
     table = measured({"map": values}, labels, batch_size=batch_size)
     within = table.drop("all", level="stratum")
-    assert (within == [0, 0, 1]).all(axis=None)
+    assert (within == [0, 0, 1, 1]).all(axis=None)
     everything = table.xs("all", level="stratum")
     between = np.std(np.array(constants)[labels], ddof=1)
     for aggregation, std in dict(mean=between, max=between, sum=6 * between, spatial=between).items():
         got = everything.xs(aggregation, level="aggregation").to_numpy()
-        np.testing.assert_allclose(got, [[0, std, 0]], rtol=1e-5)
+        np.testing.assert_allclose(got, [[0, std, 0, 0]], rtol=1e-5)
 
 
 # what is refused

@@ -63,7 +63,10 @@ def test_a_class_in_two_parts_is_named():
         sweep([0, 1]).merge(sweep([1, 2]))
 
 
-@pytest.mark.parametrize("other", [dict(model=network(3)), dict(aggregations=["mean"]), dict(layers=["conv*"])])
+@pytest.mark.parametrize(
+    "other",
+    [dict(model=network(3)), dict(aggregations=["mean"]), dict(layers=["conv*"]), dict(firing_rate=0.1)],
+)
 def test_parts_of_different_measurements_are_refused(other):
     with pytest.raises(InputError, match="different networks or settings"):
         sweep([0, 1, 2]).merge(sweep([3, 4], **other))
@@ -99,5 +102,7 @@ def test_the_state_does_not_grow_with_the_images(tmp_path):
 def test_the_table_has_a_row_for_each_layer_aggregation_stratum_and_unit():
     table = sweep().table()
     assert not table.duplicated(["layer", "aggregation", "stratum", "unit"]).any()
-    assert table[list(MEASURES)].notna().all().all()
+    defined = table[[name for name in MEASURES if name in table and name != "p_value"]]
+    assert defined.notna().all().all()
+    assert (table.p_value.notna() == ((table.stratum != "stratified") & (table.aggregation != "spatial"))).all()
     assert list(table.stratum.unique()) == ["all", "stratified", *CLASSES]

@@ -208,7 +208,7 @@ LIST, MAPPING, WHOLE, NUMBER, TEXT = (
 NAME = "use lower-case letters, digits and _, beginning with a letter, 50 of them at most"
 PRECISION = "choose from auto, bfloat16, float32"
 RESULTS = "it may not be empty or contain < > { } or line breaks, tabs and the like"
-AGGREGATIONS = "choose from mean, max, sum, spatial"
+AGGREGATIONS = "choose from mean, max, sum, spatial, same_equivariance"
 DATASET = "choose from digits, mnist, fashion_mnist, cifar10"
 MODEL = "choose from simple_conv, all_convolutional, vgg16, vgg_like, resnet"
 
@@ -329,6 +329,14 @@ VALUES = [
     ("measurement.aggregations", "mean", "'mean'", LIST),
     ("measurement.aggregations", [], "[]", "name at least one"),
     ("measurement.aggregations", ["min"], "'min'", AGGREGATIONS),
+    ("measurement.firing_rate", 0, "0", "it must be more than 0"),
+    ("measurement.firing_rate", 1, "1", "it must be at most 0.5"),
+    (
+        "measurement.firing_rate",
+        "1e-2",
+        "'1e-2'",
+        "it must be a number or null (YAML reads this spelling as text: write 0.01)",
+    ),
     ("measurement.precision", None, "null", "choose from float32, tf32, bfloat16"),
     ("measurement.precision", "auto", "'auto'", "choose from float32, tf32, bfloat16"),
     ("measurement.shards", -1, "-1", "it must be at least 1"),

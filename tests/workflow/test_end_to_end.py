@@ -140,7 +140,7 @@ def test_figures(study: Path) -> None:
     folder = study / "results" / "figures"
     strata = ["all", "stratified", *(f"class_{number}" for number in range(10))]
     names = [f"heatmap_spatial_{stratum}" for stratum in strata]
-    names += ["layers_spatial", "classes_spatial", "distribution", "last_layer"]
+    names += ["layers_spatial", "classes_spatial", "measures", "distribution", "last_layer"]
     names += ["training_curves", "accuracy", "accuracy_by_angle", "accuracy_polar"]
     names += ["feature_maps_0", "convergence"]
     expected = {f"digits/simple_conv/{name}" for name in names}

@@ -36,6 +36,7 @@ def test_the_full_study_within_ten_seconds_and_without_pytorch(workflow: Path, t
         "record_feature_maps": 16,
         "plot_heatmaps": 16,  # 2 data sets x 4 models x 2 aggregations
         "plot_layers": 16,
+        "plot_measures": 8,
         "plot_classes": 16,
         "plot_distribution": 8,
         "plot_last_layer": 8,
@@ -66,6 +67,7 @@ def test_the_demo(workflow: Path) -> None:
         "record_feature_maps": 8,
         "plot_heatmaps": 4,  # 4 models x 1 aggregation
         "plot_layers": 4,
+        "plot_measures": 4,
         "plot_classes": 4,
         "plot_distribution": 4,
         "plot_last_layer": 4,

@@ -121,6 +121,7 @@ def means(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
     titles = ("variance by layer", "variance by class")
     return [
         *(f"Drawing {t} of {m} on {d}, {a}" for t, d, m, a in product(titles, datasets, models, AGGREGATIONS)),
+        *(f"Drawing every measure by layer of {m} on {d}" for d, m in product(datasets, models)),
         "Drawing the global variance of all networks",
         *(f"Drawing variance by relative depth, {a}" for a in AGGREGATIONS),
         "Tabulating global variance",

@@ -105,8 +105,9 @@ AUGMENTATIONS, TRANSFORMATIONS = (
 
 # What makes one measurement differ from another: what images are put through, and what is computed of it. How it is cut
 # into jobs does not.
-MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "precision")}
+MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "firing_rate", "precision")}
 ROTATION = dict(rotation=180, samples=config["measurement"]["angles"])
+TURNED_BACK = "same_equivariance" in config["measurement"]["aggregations"]  # maps, whose interpolation has a floor
 
 # N, the number of test images of each data set.
 TEST_IMAGES = {

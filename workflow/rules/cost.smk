@@ -88,4 +88,6 @@ def training_mb(wildcards, attempt):
 
 
 def sweep_mb(wildcards, attempt):
-    return attempt * demands.sweep_mb(max(ANGLES, combinations(wildcards)), network_size(wildcards))
+    rotations, measured = max(ANGLES, combinations(wildcards)), config["measurement"]
+    firing = (measured["firing_rate"] or 0) * rotations * TEST_IMAGES[wildcards.dataset]
+    return attempt * demands.sweep_mb(rotations, network_size(wildcards), TURNED_BACK, firing)

@@ -54,6 +54,31 @@ rule plot_layers:
         "../scripts/plot_layers.py"
 
 
+rule plot_measures:
+    input:
+        variance=collect(rules.measure_variance.output.variance, **TRAININGS),
+        floor=rules.measure_interpolation_floor.output.floor if TURNED_BACK else [],
+        code=code("plot_measures"),
+    output:
+        png=figure("measures", caption="measures", category="Measures"),
+        svg="<figures>/{dataset}/{model}/measures.svg",
+    log:
+        "<logs>/plot_measures/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/plot_measures/dataset={dataset}/model={model}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    params:
+        aggregation=lookup(within=config, dpath="figures/aggregations/0"),
+    message:
+        "Drawing every measure by layer of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/plot_measures.py"
+
+
 rule plot_classes:
     input:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),

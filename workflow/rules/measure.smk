@@ -110,6 +110,33 @@ rule measure_transformation:
         "../scripts/measure_variance.py"
 
 
+# What a layer would have under `same_equivariance` that only averages the images down to the size of its maps.
+rule measure_interpolation_floor:
+    input:
+        dataset=rules.download_dataset.output.dataset,
+        own_code=own_code,
+        code=code("measure_interpolation_floor"),
+    output:
+        floor="<results>/interpolation_floor/dataset={dataset}/model={model}/floor.parquet",
+    log:
+        "<logs>/measure_interpolation_floor/dataset={dataset}/model={model}.log",
+    benchmark:
+        "<benchmarks>/measure_interpolation_floor/dataset={dataset}/model={model}.tsv"
+    conda:
+        f"../envs/torch-{config['conda']['torch']}.yaml"
+    threads: 1
+    resources:
+        mem_mb=growing(demands.PROCESS_MB),
+        runtime=growing(60),
+    params:
+        architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
+        angles=lookup(within=config, dpath="measurement/angles"),
+    message:
+        "Measuring the interpolation floor of {wildcards.model} on {wildcards.dataset}"
+    script:
+        "../scripts/measure_interpolation_floor.py"
+
+
 # On few images at twice as many angles: what the measurement's own numbers of both are worth.
 rule measure_convergence:
     input:

@@ -47,6 +47,7 @@ def measure_variance(
         mean=torch.tensor(description["mean"]),
         std=torch.tensor(description["std"]),
         aggregations=measurement["aggregations"],
+        firing_rate=measurement["firing_rate"],
         precision=measurement["precision"],
     )
     facts = provenance.record(

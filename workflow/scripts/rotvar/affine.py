@@ -20,14 +20,28 @@ def affine(
     interpolation; what comes in from outside is 0. Equal to torchvision's `affine(image, -rotation, [right, down],
     scale, [shear, 0], BILINEAR, fill=0)`, whose rotation is clockwise, image by image.
     """
-    numbers = (torch.as_tensor(one, dtype=torch.float64).expand(len(images)) for one in (rotation, right, down, scale))
+    back, moved = places_read(len(images), rotation=rotation, right=right, down=down, scale=scale, shear=shear)
+    return interpolate(images, back, moved)
+
+
+def places_read(
+    n: int,
+    *,
+    rotation: Tensor | float = 0.0,
+    right: Tensor | float = 0.0,
+    down: Tensor | float = 0.0,
+    scale: Tensor | float = 1.0,
+    shear: Tensor | float = 0.0,
+) -> tuple[Tensor, Tensor]:
+    """Where each pixel of n images that `affine` transforms comes from: `back`, 2 x 2 x n, and `moved`, 2 x n, as
+    `interpolate` takes them."""
+    numbers = (torch.as_tensor(one, dtype=torch.float64).expand(n) for one in (rotation, right, down, scale))
     angle, right, down, scale = numbers
     radians, slant = torch.deg2rad(angle), torch.deg2rad(torch.as_tensor(shear, dtype=torch.float64)).tan()
     cos, sin = radians.cos(), radians.sin()
     # The inverse of the whole: turned back, sheared back, scaled back (y points down)
     back = torch.stack([cos + slant * sin, slant * cos - sin, sin, cos]).view(2, 2, -1) / scale
-    moved = -torch.einsum("ijn,jn->in", back, torch.stack([right, down]))
-    return interpolate(images, back, moved)
+    return back, -torch.einsum("ijn,jn->in", back, torch.stack([right, down]))
 
 
 def interpolate(images: Tensor, back: Tensor, moved: Tensor | None = None) -> Tensor:

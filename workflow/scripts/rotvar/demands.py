@@ -15,20 +15,29 @@ PROCESS_MB = 6000  # PyTorch with CUDA, and a data set in a few copies
 
 @dataclass(frozen=True)
 class Size:
-    """Of a network, for one image: the floating-point operations of a forward pass, and all layers' activations."""
+    """Of a network, for one image: the floating-point operations of a forward pass, and all layers' activations and
+    channels."""
 
     operations: float
     activations: float
+    channels: float
 
 
-# Of networks of width 1 on one pixel. Operations grow with the square of the width, activations with the width.
+# Of networks of width 1 on one pixel. Operations grow with the square of the width, activations and channels with the
+# width.
 SIZES = {
-    "simple_conv": Size(57, 7.2),
-    "all_convolutional": Size(62, 11),
-    "vgg16": Size(145, 13),
-    "vgg_like": Size(100, 12),
+    "simple_conv": Size(57, 7.2, 28),
+    "all_convolutional": Size(62, 11, 40),
+    "vgg16": Size(145, 13, 226),
+    "vgg_like": Size(100, 12, 113),
 }
-RESNETS = {18: Size(280, 28), 34: Size(580, 47), 50: Size(650, 152), 101: Size(1230, 228), 152: Size(1800, 323)}
+RESNETS = {
+    18: Size(280, 28, 249),
+    34: Size(580, 47, 452),
+    50: Size(650, 152, 1453),
+    101: Size(1230, 228, 2949),
+    152: Size(1800, 323, 4269),
+}
 
 
 # Convolutions and fully connected layers
@@ -45,7 +54,8 @@ def layers(model: str, *, depth: int = 18, **_: int) -> int:
 def size(model: str, image_size: int, *, width: int, depth: int = 18, **_: int) -> Size:
     """The size of a network with these options, about, on images of image_size x image_size pixels."""
     unit = RESNETS[depth] if model == "resnet" else SIZES[model]
-    return Size(unit.operations * width**2 * image_size**2, unit.activations * width * image_size**2)
+    operations, activations = unit.operations * width**2 * image_size**2, unit.activations * width * image_size**2
+    return Size(operations, activations, unit.channels * width)
 
 
 def unknown(image_size: int) -> Size:
@@ -64,7 +74,9 @@ def training_mb(batch_size: int, network: Size) -> int:
     return PROCESS_MB + math.ceil(2 * 4 * batch_size * network.activations / 1e6)
 
 
-def sweep_mb(rotations: int, network: Size) -> int:
-    """The memory of a measurement of variance, in megabytes: the state of all positions (`memory.of_state`), and half
-    of it again while it is written or merged."""
-    return PROCESS_MB + math.ceil(1.5 * 16 * (2 * rotations + 1) * network.activations / 1e6)
+def sweep_mb(rotations: int, network: Size, turned: bool = False, firing: float = 0) -> int:
+    """The memory of a measurement of variance, in megabytes: the state of all positions (`memory.of_state`), twice if
+    maps are also turned back, the `firing` largest activations of each channel, for its mean and its maximum
+    (`memory.of_largest`), and half of it all again while it is written or merged."""
+    state = (2 if turned else 1) * 32 * (rotations + 1) * network.activations + 2 * 32 * firing * network.channels
+    return PROCESS_MB + math.ceil(1.5 * state / 1e6)

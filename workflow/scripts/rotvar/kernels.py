@@ -39,28 +39,25 @@ def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
     return njit(inline="always", **OPTIONS)(function)
 
 
-def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor) -> None:
+def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, variance_sum: Tensor) -> None:
     """Take the activations of some images, images x R x units, into the moments of `n` earlier ones, in place."""
-    arrays = [tensor.numpy() for tensor in (values.contiguous(), mean, m2, std_sum)]
+    arrays = [tensor.numpy() for tensor in (values.contiguous(), mean, m2, std_sum, variance_sum)]
     side_by_side(_accumulate, values.shape[2], values.numel(), arrays[0], n, *arrays[1:])
 
 
-def merge(
-    n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor,
-    other_std_sum: Tensor,
-) -> None:  # fmt: skip
+def merge(n: int, mean: Tensor, m2: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor) -> None:
     """Take the moments of `other_n` images into those of `n` others of the same units, in place."""
-    std_sum.add_(other_std_sum)
     arrays = [tensor.view(-1).numpy() for tensor in (mean, m2, other_mean, other_m2)]
     side_by_side(_merge, mean.numel(), mean.numel(), n, other_n, *arrays)
 
 
-def magnitude_and_sample_std(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]:
-    """Each unit's root mean square over images and rotations, and the mean over rotations of the std over images."""
-    magnitude, sample_std = torch.empty_like(mean[0]), torch.empty_like(mean[0])
-    arrays = [tensor.numpy() for tensor in (mean, m2, magnitude, sample_std)]
-    side_by_side(_magnitude_and_sample_std, len(magnitude), mean.numel(), n, *arrays)
-    return magnitude, sample_std
+def over_rotations(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each unit the root mean square over images and rotations, the means over the rotations of the std and of the
+    variance over the images, and the variance over the rotations of the mean over the images."""
+    magnitude, std, variance, variance_of_means = (torch.empty_like(mean[0]) for _ in range(4))
+    arrays = [tensor.numpy() for tensor in (mean, m2, magnitude, std, variance, variance_of_means)]
+    side_by_side(_over_rotations, len(magnitude), mean.numel(), n, *arrays)
+    return magnitude, std, variance, variance_of_means
 
 
 def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,7 +126,7 @@ def _add_four(  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _accumulate(start, stop, values, before, mean, m2, std_sum):  # type: ignore[no-untyped-def]
+def _accumulate(start, stop, values, before, mean, m2, std_sum, variance_sum):  # type: ignore[no-untyped-def]
     """`Moments.add` for the units from `start` to `stop`; `before`: the images that are in the moments already.
 
     Sums and squares are taken of differences to one of the values themselves: then the subtractions lose at most a
@@ -167,10 +164,12 @@ def _accumulate(start, stop, values, before, mean, m2, std_sum):  # type: ignore
                             values[i + h, m, u:end], values[i + h, 0, u:end], values[0, m, u:end],
                             s[h, :width], q[h, :width], total[m, :width], square[m, :width],
                         )  # fmt: skip
-            stds = std_sum[u:end]
+            stds, variances = std_sum[u:end], variance_sum[u:end]
             for h in range(images):
                 for k in range(width):
-                    stds[k] += math.sqrt(max(q[h, k] - s[h, k] * s[h, k] * per_rotation, zero) * per_degree)
+                    variance = max(q[h, k] - s[h, k] * s[h, k] * per_rotation, zero) * per_degree
+                    stds[k] += math.sqrt(variance)
+                    variances[k] += variance
         for j in range(rotations):
             reference, mean_j, m2_j = values[0, j, u:end], mean[j, u:end], m2[j, u:end]
             for k in range(width):
@@ -190,26 +189,53 @@ def _merge(start, stop, n, other_n, mean, m2, other_mean, other_m2):  # type: ig
 
 
 @inlined
-def _add_squares_and_stds(mean, m2, per_image, per_degree, square, std):  # type: ignore[no-untyped-def]
-    """Add the mean squares and the stds of one rotation to the sums."""
+def _add_rotation(  # type: ignore[no-untyped-def]
+    mean, m2, reference, per_image, per_degree, square, std, variance, total, from_reference
+):
+    """Add the mean squares, stds and variances of one rotation to the sums, and the differences of its means to those
+    of the first rotation (`reference`), and their squares."""
     for k in range(len(mean)):
         square[k] += mean[k] * mean[k] + m2[k] * per_image
         std[k] += math.sqrt(m2[k] * per_degree)
+        variance[k] += m2[k] * per_degree
+        difference = mean[k] - reference[k]
+        total[k] += difference
+        from_reference[k] += difference * difference
 
 
 @compiled
-def _magnitude_and_sample_std(start, stop, n, mean, m2, magnitude, sample_std):  # type: ignore[no-untyped-def]
+def _over_rotations(  # type: ignore[no-untyped-def]
+    start, stop, n, mean, m2, magnitude, std, variance, variance_of_means
+):
     rotations = len(mean)
+    sums = np.empty(min(BLOCK, stop - start))
     for u in range(start, stop, BLOCK):
         end = min(u + BLOCK, stop)
-        square, std = magnitude[u:end], sample_std[u:end]
+        total = sums[: end - u]
+        square, stds, variances, squares = magnitude[u:end], std[u:end], variance[u:end], variance_of_means[u:end]
         square[:] = 0
-        std[:] = 0
+        stds[:] = 0
+        variances[:] = 0
+        total[:] = 0
+        squares[:] = 0
         for j in range(rotations):
-            _add_squares_and_stds(mean[j, u:end], m2[j, u:end], 1 / n, 1 / (n - 1), square, std)
+            _add_rotation(
+                mean[j, u:end],
+                m2[j, u:end],
+                mean[0, u:end],
+                1 / n,
+                1 / (n - 1),
+                square,
+                stds,
+                variances,
+                total,
+                squares,
+            )
         for k in range(end - u):
             square[k] = math.sqrt(square[k] / rotations)
-            std[k] /= rotations
+            stds[k] /= rotations
+            variances[k] /= rotations
+            squares[k] = max(squares[k] - total[k] * total[k] / rotations, 0.0) / (rotations - 1)
 
 
 @inlined

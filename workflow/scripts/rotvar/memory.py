@@ -17,15 +17,22 @@ def free(device: torch.device) -> int:
 
 
 def of_state(units: int, rotations: int) -> int:
-    """The bytes of a sweep's state: for each unit a mean and an M2 for each rotation and a sum of stds, in float64, of
-    the class that goes by and of all before it. `units`: of all layers and aggregations, positions counted for
-    "spatial".
+    """The bytes of a sweep's state: for each unit a mean and an M2 for each rotation and the sums of stds and of
+    variances, in float64, of the class that goes by and of all before it. `units`: of all layers and aggregations,
+    positions counted for "spatial" and "same_equivariance".
     """
-    return 2 * units * (2 * rotations + 1) * 8
+    return 2 * units * (2 * rotations + 2) * 8
 
 
-def of_image(largest_output: int) -> int:
+def of_largest(units: int, keep: int) -> int:
+    """The bytes of the largest activations of each unit (`firing.Largest`), of the class that goes by and of all before
+    it: up to twice as many as are kept, a float32 and the number of an image each."""
+    return 2 * units * 2 * keep * (4 + 4)
+
+
+def of_image(largest_output: int, turned: bool = False) -> int:
     """The bytes that one rotated image takes while it goes through a network, at most, where `largest_output` is the
-    number of activations of the largest layer: its input, its output and the temporaries of its statistics (float32).
+    number of activations of the largest layer: its input, its output and the temporaries of its statistics (float32),
+    of its maps turned back, too, if they are.
     """
-    return 6 * largest_output * 4
+    return (8 if turned else 6) * largest_output * 4

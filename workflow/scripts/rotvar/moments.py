@@ -2,12 +2,12 @@
 
 A `Series` holds, for each rotation and unit, how many images came by, their mean and the sum of their squared
 deviations (M2); batches are merged by the formula of Chan, Golub and LeVeque 1979 ("Updating formulae and a pairwise
-algorithm for computing sample variances"), in float64. Memory grows with rotations and units, never with images.
+algorithm for computing sample variances"), in float64. Memory grows with rotations and units, never with images,
+but for firing rates (`firing`), which need a share of all activations.
 """
 
-from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -15,52 +15,23 @@ import torch
 from torch import Tensor
 
 from rotvar import operations
+from rotvar.firing import Largest
+from rotvar.measures import Spread, Statistics
 
 # A std at or below this share of a unit's root mean square is rounding of float32 activations, not variance: it is 0
 ROUNDING = torch.finfo(torch.float32).eps
 
 
-@dataclass(frozen=True)
-class Statistics:
-    """The measure of the units of one layer in one stratum, with one aggregation."""
-
-    transformation_std: np.ndarray  # units
-    sample_std: np.ndarray  # units
-    normalized_variance: np.ndarray  # units
-
-    @staticmethod
-    def of(transformation_std: np.ndarray, sample_std: np.ndarray) -> "Statistics":
-        """The normalized variance is the ratio of the two stds; 0/0 is 1, x/0 infinite."""
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratio = transformation_std / sample_std
-        ratio[(transformation_std == 0) & (sample_std == 0)] = 1
-        return Statistics(transformation_std, sample_std, ratio)
-
-    @staticmethod
-    def average(strata: Sequence["Statistics"]) -> "Statistics":
-        """The mean over the classes of each value; an infinity in one class makes it infinite."""
-        means = (
-            np.mean([getattr(one, name) for one in strata], axis=0)
-            for name in ("transformation_std", "sample_std", "normalized_variance")
-        )
-        return Statistics(*means)
-
-    def scaled(self, factor: int) -> "Statistics":
-        """The statistics of the same units times `factor`: both stds scale, their ratio stays."""
-        return Statistics(factor * self.transformation_std, factor * self.sample_std, self.normalized_variance)
-
-
 class Arithmetic(Protocol):
     """The sums over many activations: `operations` by PyTorch, `kernels` compiled for a CPU."""
 
-    def accumulate(self, values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor) -> None: ...
+    def accumulate(
+        self, values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, variance_sum: Tensor
+    ) -> None: ...
 
-    def merge(
-        self, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor,
-        other_std_sum: Tensor,
-    ) -> None: ...  # fmt: skip
+    def merge(self, n: int, mean: Tensor, m2: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor) -> None: ...
 
-    def magnitude_and_sample_std(self, n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]: ...
+    def over_rotations(self, n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]: ...
 
     def mean_and_max(self, values: Tensor) -> tuple[Tensor, Tensor]: ...
 
@@ -75,7 +46,10 @@ def arithmetic(compiled: bool) -> Arithmetic:
 
 
 class Moments:
-    """n, mean and M2 over images for each rotation and unit, and the sum over images of the std over rotations."""
+    """n, mean and M2 over images for each rotation and unit, and for each unit the sums over images of the std and of
+    the variance over rotations."""
+
+    TENSORS = ("mean", "m2", "std_sum", "variance_sum")
 
     def __init__(self, rotations: int, units: int, device: torch.device, by: Arithmetic = operations) -> None:
         self.by = by
@@ -83,46 +57,57 @@ class Moments:
         self.mean = torch.zeros(rotations, units, dtype=torch.float64, device=device)
         self.m2 = torch.zeros_like(self.mean)
         self.std_sum = torch.zeros(units, dtype=torch.float64, device=device)
+        self.variance_sum = torch.zeros_like(self.std_sum)
 
     def add(self, values: Tensor) -> None:
         """Take in the activations of some images, images x R x units."""
         values = at_least_float32(values)
-        self.by.accumulate(values, self.n, self.mean, self.m2, self.std_sum)
+        self.by.accumulate(values, self.n, self.mean, self.m2, self.std_sum, self.variance_sum)
         self.n += len(values)
 
     def merge(self, other: "Moments") -> None:
         """Take in the moments of other images of the same units."""
-        self.by.merge(self.n, self.mean, self.m2, self.std_sum, other.n, other.mean, other.m2, other.std_sum)
+        self.by.merge(self.n, self.mean, self.m2, other.n, other.mean, other.m2)
+        self.std_sum += other.std_sum
+        self.variance_sum += other.variance_sum
         self.n += other.n
 
     def transposed(self, rows: int, columns: int) -> "Moments":
         """The moments of the units, which lie as rows x columns, as columns x rows."""
         moments = copy(self)
-        moments.mean, moments.m2, moments.std_sum = (
-            tensor.unflatten(-1, (rows, columns)).transpose(-1, -2).flatten(-2).contiguous()
-            for tensor in (self.mean, self.m2, self.std_sum)
-        )
+        for name in self.TENSORS:
+            by_row = getattr(self, name).unflatten(-1, (rows, columns))
+            setattr(moments, name, by_row.transpose(-1, -2).flatten(-2).contiguous())
         return moments
 
-    def stds(self) -> tuple[Tensor, Tensor]:
-        """The transformation std and the sample std of each unit; 0 where it is rounding."""
-        magnitude, sample_std = self.by.magnitude_and_sample_std(self.n, self.mean, self.m2)
+    def spread(self) -> tuple[Tensor, ...]:
+        """What `measures.Spread` holds, of each unit; 0 where it is rounding."""
+        magnitude, sample_std, sample_variance, variance_of_means = self.by.over_rotations(self.n, self.mean, self.m2)
         # Where squares overflow, the std must stay infinite to be noticed
         tolerance = torch.where(magnitude.isfinite(), ROUNDING * magnitude, 0)
-        transformation_std = self.std_sum / self.n
+        stds = self.std_sum / self.n, sample_std
+        variances = self.variance_sum / self.n, sample_variance, variance_of_means
         return (
-            torch.where(transformation_std <= tolerance, 0, transformation_std),
-            torch.where(sample_std <= tolerance, 0, sample_std),
+            *(torch.where(std <= tolerance, 0, std) for std in stds),
+            *(torch.where(variance.sqrt() <= tolerance, 0, variance) for variance in variances),
         )
 
 
 class Series:
-    """The statistics of one layer under one aggregation, class after class."""
+    """The statistics of one layer under one aggregation, class after class.
 
-    def __init__(self, by: Arithmetic = operations) -> None:
+    firing_rate, keep: the share of inputs for which units fire, and how many of their largest activations that takes
+    at most (`firing`), where they have one position; no firing rates are measured by default.
+    """
+
+    def __init__(self, by: Arithmetic = operations, firing_rate: float | None = None, keep: int = 0) -> None:
         self.by = by
+        self.firing_rate = firing_rate
+        self.keep = keep
         self.current: Moments | None = None  # of the class that is going by, each position a unit
         self.everything: Moments | None = None  # of the classes that have gone by
+        self.current_largest: Largest | None = None  # likewise
+        self.largest: Largest | None = None
         self.by_class: dict[int, Statistics] = {}  # the measure within each of them
         self.channels = self.positions = 0
         self.channels_last = False  # whether units lie as positions x channels, as in the first batch, or the other way
@@ -134,18 +119,24 @@ class Series:
             self.channels_last = values.stride(2) < values.stride(3)
         if self.current is None:
             self.current = Moments(values.shape[1], self.channels * self.positions, values.device, self.by)
-        self.current.add((values.transpose(2, 3) if self.channels_last else values).flatten(2))
+        units = (values.transpose(2, 3) if self.channels_last else values).flatten(2)
+        largest = None
+        if self.firing_rate is not None and self.positions == 1:
+            largest = (self.current_largest or Largest.none(self.keep, self.channels, values.device)).add(units)
+        self.current.add(units)  # which takes all or nothing where memory runs out
+        self.current_largest = largest
 
     def finish_class(self, label: int) -> None:
         """Close the class `label`, which has gone by; the next batch begins another."""
         assert self.current is not None
-        moments, self.current = self.current, None
-        self.by_class[label] = self._statistics(moments)
-        self._take(moments)
+        moments, largest = self.current, self.current_largest
+        self.current = self.current_largest = None
+        self.by_class[label] = self._statistics(moments, largest)
+        self._take(moments, largest)
 
     def merge(self, other: "Series") -> None:
         """Take in a series of other classes of the same layer."""
-        self._take(other.laid_out(self.channels_last))
+        self._take(other.laid_out(self.channels_last), other.largest)
         self.by_class |= other.by_class
 
     def laid_out(self, channels_last: bool) -> Moments:
@@ -159,21 +150,32 @@ class Series:
     def finish(self) -> Statistics:
         """The measure of all images together."""
         assert self.everything is not None
-        return self._statistics(self.everything)
+        return self._statistics(self.everything, self.largest)
 
-    def _take(self, moments: Moments) -> None:
+    def _take(self, moments: Moments, largest: Largest | None) -> None:
         if self.everything is None:
-            self.everything = moments
-        else:
-            self.everything.merge(moments)
+            self.everything, self.largest = moments, largest
+            return
+        self.everything.merge(moments)
+        if self.largest and largest:
+            self.largest = self.largest.merge(largest)
 
-    def _statistics(self, moments: Moments) -> Statistics:
-        """The measure, after averaging both stds over the positions of each channel."""
+    def _statistics(self, moments: Moments, largest: Largest | None) -> Statistics:
+        """The measures, after averaging what varies over the positions of each channel."""
         if self.channels_last:
-            means = [std.view(self.positions, self.channels).mean(0) for std in moments.stds()]
+            means = [each.view(self.positions, self.channels).mean(0) for each in moments.spread()]
         else:
-            means = [std.view(self.channels, self.positions).mean(1) for std in moments.stds()]
-        return Statistics.of(*(mean.cpu().numpy() for mean in means))
+            means = [each.view(self.channels, self.positions).mean(1) for each in moments.spread()]
+        rotations = len(moments.mean)
+        statistics = Statistics.of(Spread(*map(as_array, means)), moments.n, rotations, self.positions)
+        if largest is None or self.firing_rate is None:
+            return statistics
+        local, share = map(as_array, largest.rates(self.firing_rate, rotations))
+        return replace(statistics, local_firing_rate=local, global_firing_rate=share)
+
+
+def as_array(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()
 
 
 def at_least_float32(values: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor) -> None:
+def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, variance_sum: Tensor) -> None:
     """Take the activations of some images, images x R x units, into the moments of `n` earlier ones, in place.
 
     Sums and squares are taken of differences to one of the values themselves: then the subtraction in M2 loses at
@@ -20,28 +20,33 @@ def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor
     from_first_rotation = values - values[:, :1]
     total = from_first_rotation.sum(1)
     variance = from_first_rotation.square_().sum(1).addcmul_(total, total, value=-1 / rotations).clamp_(min=0)
-    more_std = variance.div_(rotations - 1).sqrt_().sum(0, dtype=torch.float64)
+    more_variance = variance.div_(rotations - 1).sum(0, dtype=torch.float64)
+    more_std = variance.sqrt_().sum(0, dtype=torch.float64)
     # Nothing above changes the moments and nothing below needs memory: running out of it leaves them whole
     mean.add_(delta, alpha=images / (n + images))
     m2.add_(more_m2).addcmul_(delta, delta, value=n * images / (n + images))
     std_sum.add_(more_std)
+    variance_sum.add_(more_variance)
 
 
-def merge(
-    n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor,
-    other_std_sum: Tensor,
-) -> None:  # fmt: skip
+def merge(n: int, mean: Tensor, m2: Tensor, other_n: int, other_mean: Tensor, other_m2: Tensor) -> None:
     """Take the moments of `other_n` images into those of `n` others of the same units, in place."""
     delta = other_mean - mean
     mean.add_(delta, alpha=other_n / (n + other_n))
     m2.add_(other_m2).addcmul_(delta, delta, value=n * other_n / (n + other_n))
-    std_sum.add_(other_std_sum)
 
 
-def magnitude_and_sample_std(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor]:
-    """Each unit's root mean square over images and rotations, and the mean over rotations of the std over images."""
-    magnitude = (mean.square() + m2 / n).mean(0).sqrt()
-    return magnitude, (m2 / (n - 1)).sqrt().mean(0)
+def over_rotations(n: int, mean: Tensor, m2: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Of each unit the root mean square over images and rotations, the means over the rotations of the std and of the
+    variance over the images, and the variance over the rotations of the mean over the images."""
+    rotations = len(mean)
+    magnitude = mean.square().add_(m2, alpha=1 / n).mean(0).sqrt_()
+    variance = m2 / (n - 1)
+    sample_variance = variance.mean(0)
+    from_first_rotation = mean - mean[:1]
+    total = from_first_rotation.sum(0)
+    squares = from_first_rotation.square_().sum(0).addcmul_(total, total, value=-1 / rotations).clamp_(min=0)
+    return magnitude, variance.sqrt_().mean(0), sample_variance, squares.div_(rotations - 1)
 
 
 def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("torch", "torchvision", "numpy", "numba", "pandas", "pyarrow", "safetensors", "scikit-learn")
+PACKAGES = ("torch", "torchvision", "numpy", "scipy", "numba", "pandas", "pyarrow", "safetensors", "scikit-learn")
 
 
 def record(began: float, device: str, **facts: Any) -> dict[str, Any]:

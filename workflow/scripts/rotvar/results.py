@@ -22,7 +22,10 @@ from rotvar import checksum
 from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 
-MEASURES = ("transformation_std", "sample_std", "normalized_variance")
+MEASURES = (
+    "transformation_std", "sample_std", "normalized_variance", "normalized_distance", "f_statistic", "p_value",
+    "local_firing_rate", "global_firing_rate",
+)  # fmt: skip
 
 _KEY = b"rotvar"  # the entry of the schema's metadata that holds ours, as JSON
 _PARTITIONS = pa.schema(
@@ -75,7 +78,8 @@ def read(
             tables.append(_read(file, columns, where))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise damaged(file, "cannot be read as Parquet", error) from error
-    return pa.concat_tables(tables).unify_dictionaries().to_pandas()
+    # A column that some files have not, which were written before it was measured, is missing there
+    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()
 
 
 def metadata(path: str | Path) -> dict[str, Any]:

@@ -23,7 +23,8 @@ from tqdm import tqdm
 from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
-from rotvar.moments import Moments, Statistics, arithmetic
+from rotvar.measures import quotient
+from rotvar.moments import Moments, arithmetic, as_array
 from rotvar.rotation import present
 from rotvar.sweep import kept_series, reduced
 from rotvar.variance import BATCH_SIZE, evaluating
@@ -174,7 +175,8 @@ class _Sums:
             moments.mean = average + self.shift
             m2 = squares - images * average.square()
             moments.m2 = torch.where(m2 <= CANCELLED * squares, 0, m2)
-            values = Statistics.of(*(std.cpu().numpy() for std in moments.stds())).normalized_variance
+            transformation_std, sample_std = map(as_array, moments.spread()[:2])
+            values = quotient(transformation_std, sample_std, of_zeros=1)
             if np.isnan(values).any():
                 raise InputError(
                     f"layer {layer}, unit {np.flatnonzero(np.isnan(values))[0]}: its activations are NaN or infinite "

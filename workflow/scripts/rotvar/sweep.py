@@ -1,5 +1,6 @@
 """The state of a sweep over the images: what has been seen of every layer, merged, saved and turned into a table."""
 
+import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -12,15 +13,24 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotvar import checksum
+from rotvar import checksum, firing
 from rotvar.activations import Layer
+from rotvar.equivariance import Inverse
 from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
-from rotvar.moments import Arithmetic, Moments, Series, Statistics, arithmetic, at_least_float32
+from rotvar.firing import Largest
+from rotvar.measures import NAMES, Statistics, holm
+from rotvar.moments import Arithmetic, Moments, Series, arithmetic, at_least_float32
 from rotvar.results import MEASURES
 
-AGGREGATIONS = ("mean", "max", "sum", "spatial")
-COLUMNS = ["layer", "layer_index", "kind", "unit", "stratum", "aggregation", *MEASURES]
+POOLED = ("mean", "max", "sum")  # to one value a channel
+TURNED = "same_equivariance"
+AGGREGATIONS = (*POOLED, "spatial")
+KNOWN_AGGREGATIONS = (*AGGREGATIONS, TURNED)
+COLUMNS = [
+    "layer", "layer_index", "kind", "unit", "stratum", "aggregation",
+    *(name for name in MEASURES if name not in firing.RATES),
+]  # fmt: skip
 
 Done = set[tuple[Layer, str]]  # the series that have taken in a batch
 
@@ -32,21 +42,34 @@ class Layerwise:
         self.positions = positions
         self.series: dict[str, Series] = {}
 
-    def of(self, aggregation: str) -> Series:
-        """The series that an aggregation follows from."""
-        return self.series[kept_series(self.positions, [aggregation])[0]]
+    def of(self, aggregation: str) -> Series | None:
+        """The series that an aggregation follows from; none of maps that cannot be turned back."""
+        return self.series.get(kept_series(self.positions, [aggregation])[0])
 
 
 class Sweep:
-    """Every layer's statistics, class after class. It grows with layers, rotations and classes, never with images.
+    """Every layer's statistics, class after class. It grows with layers, rotations and classes, and with images only
+    where there is a firing rate.
 
-    compiled: whether `kernels` compute them, which are for a CPU, or PyTorch's operations.
+    compiled: whether `kernels` compute them, which are for a CPU, or PyTorch's operations. inverse: turns maps back,
+    for "same_equivariance". firing_rate, keep: as of a `Series`.
     """
 
-    def __init__(self, classes: Iterable[str], aggregations: Iterable[str], compiled: bool = False) -> None:
+    def __init__(
+        self,
+        classes: Iterable[str],
+        aggregations: Iterable[str],
+        compiled: bool = False,
+        inverse: Inverse | None = None,
+        firing_rate: float | None = None,
+        keep: int = 0,
+    ) -> None:
         self.classes = tuple(classes)
         self.aggregations = tuple(aggregations)
         self.by = arithmetic(compiled)
+        self.inverse = inverse
+        self.firing_rate = firing_rate
+        self.keep = keep
         self.layers: dict[Layer, Layerwise] = {}  # in execution order
 
     @property
@@ -59,12 +82,13 @@ class Sweep:
 
         Leaves out the series in `done`, which have taken in these images already, and adds the others to it.
         """
-        values = output.unflatten(0, (-1, rotations))
-        values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
+        maps = output.unflatten(0, (-1, rotations))
+        values = maps.flatten(3) if maps.dim() > 3 else maps.unsqueeze(3)  # images x R x channels x positions
         layerwise = self.layers.setdefault(layer, Layerwise(values.shape[3]))
         waiting = [name for name in kept_series(layerwise.positions, self.aggregations) if (layer, name) not in done]
-        for name, each in reduced(values, waiting, self.by):
-            layerwise.series.setdefault(name, Series(self.by)).update(each)
+        for name, each in itertools.chain(reduced(values, waiting, self.by), self._turned(maps, waiting)):
+            series = layerwise.series.setdefault(name, Series(self.by, self.firing_rate, self.keep))
+            series.update(each)
             done.add((layer, name))
 
     def finish_class(self, label: int) -> None:
@@ -83,25 +107,37 @@ class Sweep:
             mine.merge(theirs)
 
     def table(self) -> pd.DataFrame:
-        """A row for each layer, aggregation, stratum and unit, with the columns COLUMNS.
+        """A row for each layer, aggregation, stratum and unit, with the columns COLUMNS, and `firing.RATES` if there is
+        a firing rate.
 
-        Raises InputError where a unit is not finite, and where a class has not been measured.
+        Raises InputError where a unit is not finite, where a class has not been measured, and where no layer has maps
+        that can be turned back and nothing else is asked for.
         """
         strata = np.array(["all", "stratified", *self.classes], dtype=object)
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in COLUMNS}
-        for index, (layer, layerwise) in enumerate(self.layers.items()):
-            for aggregation in self.aggregations:
-                measured = self._measured(layer, layerwise, aggregation)
-                channels = measured.shape[2]
-                rows = len(strata) * channels
-                columns["layer"].append(np.full(rows, layer.name, dtype=object))
-                columns["layer_index"].append(np.full(rows, index))
-                columns["kind"].append(np.full(rows, layer.kind, dtype=object))
-                columns["unit"].append(np.tile(np.arange(channels), len(strata)))
-                columns["stratum"].append(np.repeat(strata, channels))
-                columns["aggregation"].append(np.full(rows, aggregation, dtype=object))
-                for name, values in zip(MEASURES, measured, strict=True):
-                    columns[name].append(values.ravel())
+        measured = {
+            (layer, aggregation): self._measured(layer, layerwise, series, aggregation)
+            for layer, layerwise in self.layers.items()
+            for aggregation in self.aggregations
+            if (series := layerwise.of(aggregation))
+        }
+        if not measured:
+            raise InputError(f"no layer has maps that can be turned back ('{TURNED}'): name another aggregation")
+        for aggregation in self.aggregations:
+            self._correct([values for (_, name), values in measured.items() if name == aggregation], aggregation)
+        names = [name for name in MEASURES if self.firing_rate is not None or name not in firing.RATES]
+        indices = {layer: index for index, layer in enumerate(self.layers)}
+        columns: dict[str, list[np.ndarray]] = {name: [] for name in [*COLUMNS[:6], *names]}
+        for (layer, aggregation), values in measured.items():
+            channels = values.shape[2]
+            rows = len(strata) * channels
+            columns["layer"].append(np.full(rows, layer.name, dtype=object))
+            columns["layer_index"].append(np.full(rows, indices[layer]))
+            columns["kind"].append(np.full(rows, layer.kind, dtype=object))
+            columns["unit"].append(np.tile(np.arange(channels), len(strata)))
+            columns["stratum"].append(np.repeat(strata, channels))
+            columns["aggregation"].append(np.full(rows, aggregation, dtype=object))
+            for name in names:
+                columns[name].append(values[MEASURES.index(name)].ravel())
         return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
 
     def save(self, path: str | Path, facts: dict[str, Any]) -> None:
@@ -112,14 +148,19 @@ class Sweep:
             series = {}
             for source, one in layerwise.series.items():
                 moments, key = one.laid_out(channels_last=False), f"{layer.name}/{source}"
-                tensors |= {f"{key}/{name}": getattr(moments, name).cpu() for name in ("mean", "m2", "std_sum")}
-                by_class = [[getattr(each, name) for name in MEASURES] for each in one.by_class.values()]
+                tensors |= {f"{key}/{name}": getattr(moments, name).cpu() for name in Moments.TENSORS}
+                if one.largest:
+                    tensors |= {f"{key}/{name}": getattr(one.largest, name).cpu() for name in Largest.TENSORS}
+                by_class = [[getattr(each, name) for name in NAMES] for each in one.by_class.values()]
                 tensors[f"{key}/by_class"] = torch.tensor(np.array(by_class))
                 series[source] = {
                     "n": moments.n, "channels": one.channels, "positions": one.positions, "labels": [*one.by_class],
                 }  # fmt: skip
             layers.append({"name": layer.name, "kind": layer.kind, "positions": layerwise.positions, "series": series})
-        description = {"classes": self.classes, "aggregations": self.aggregations, "layers": layers, "facts": facts}
+        description: dict[str, Any] = {
+            "classes": self.classes, "aggregations": self.aggregations, "firing_rate": self.firing_rate,
+            "keep": self.keep, "layers": layers, "facts": facts,
+        }  # fmt: skip
         description["checksum"] = checksum.BLANK
         with atomic(path) as part:
             # One key: safetensors writes several in random order
@@ -133,21 +174,24 @@ class Sweep:
             checksum.verify(path)
             with safe_open(path, framework="pt") as file:
                 description = json.loads((file.metadata() or {})["sweep"])
-                sweep = Sweep(description["classes"], description["aggregations"])
+                firing_rate, keep = description["firing_rate"], description["keep"]
+                sweep = Sweep(description["classes"], description["aggregations"], firing_rate=firing_rate, keep=keep)
                 for layer in description["layers"]:
                     layerwise = sweep.layers[Layer(layer["name"], layer["kind"])] = Layerwise(layer["positions"])
                     for source, facts in layer["series"].items():
-                        key = f"{layer['name']}/{source}"
-                        layerwise.series[source] = _series(
-                            facts, *(file.get_tensor(f"{key}/{name}") for name in ("mean", "m2", "std_sum", "by_class"))
-                        )
+                        series = layerwise.series[source] = Series(firing_rate=firing_rate, keep=keep)
+                        _restore(series, facts, file, f"{layer['name']}/{source}")
         except (OSError, SafetensorError, LookupError, AttributeError, TypeError, ValueError) as error:
             raise damaged(path, "is not a part of a measurement", error) from error
         return sweep, description["facts"]
 
-    def _measured(self, layer: Layer, layerwise: Layerwise, aggregation: str) -> np.ndarray:
-        """MEASURES x strata x channels."""
-        series = layerwise.of(aggregation)
+    def _turned(self, maps: Tensor, waiting: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
+        """The maps of a layer turned back, images x R x channels x positions, if it has maps and they can be."""
+        if self.inverse and TURNED in waiting and maps.dim() == 5 and self.inverse.positions(*maps.shape[3:]):
+            yield TURNED, self.inverse(maps)
+
+    def _measured(self, layer: Layer, layerwise: Layerwise, series: Series, aggregation: str) -> np.ndarray:
+        """MEASURES x strata x channels; p-values are not corrected."""
         everything = series.finish()
         broken = np.flatnonzero(~np.isfinite(everything.sample_std + everything.transformation_std))
         if len(broken):
@@ -164,6 +208,20 @@ class Sweep:
         strata = [one.scaled(factor) for one in (everything, Statistics.average(by_class), *by_class)]
         return np.array([[getattr(one, name) for one in strata] for name in MEASURES])
 
+    @staticmethod
+    def _correct(measured: Sequence[np.ndarray], aggregation: str) -> None:
+        """Correct the p-values of all units of the network, in place; and leave out what only a unit of one value has,
+        where other units of the network have several."""
+        p = MEASURES.index("p_value")
+        if aggregation not in POOLED:
+            for each in measured:
+                each[[p, *map(MEASURES.index, firing.RATES)]] = np.nan
+            return
+        corrected = holm(np.concatenate([each[p] for each in measured], axis=1))
+        edges = np.cumsum([each.shape[2] for each in measured])[:-1]
+        for each, values in zip(measured, np.split(corrected, edges, axis=1), strict=True):
+            each[p] = values
+
     def _series(self) -> Iterator[Series]:
         return (series for layerwise in self.layers.values() for series in layerwise.series.values())
 
@@ -171,7 +229,7 @@ class Sweep:
         """What two parts of one measurement have in common."""
         layers = [(layer, each.positions, *each.series) for layer, each in self.layers.items()]
         units = [(one.everything.mean.shape, one.channels) for one in self._series() if one.everything]
-        return [self.classes, self.aggregations, layers, units]
+        return [self.classes, self.aggregations, self.firing_rate, self.keep, layers, units]
 
 
 def kept_series(positions: int, aggregations: Sequence[str]) -> list[str]:
@@ -179,14 +237,14 @@ def kept_series(positions: int, aggregations: Sequence[str]) -> list[str]:
     number of positions."""
     if positions == 1:
         return ["unit"]
-    sources = {"mean": "mean", "sum": "mean", "max": "max", "spatial": "spatial"}
-    return list(dict.fromkeys(sources[aggregation] for aggregation in aggregations))
+    return list(dict.fromkeys("mean" if aggregation == "sum" else aggregation for aggregation in aggregations))
 
 
 def passes(positions: int, aggregations: Sequence[str]) -> int:
-    """How often the activations of a layer are read: for mean and maximum over the positions, and for each position."""
+    """How often the activations of a layer are read: for mean and maximum over the positions, for each position, and
+    for each position turned back."""
     kept = set(kept_series(positions, aggregations))
-    return bool(kept & {"mean", "max"}) + bool(kept & {"unit", "spatial"})
+    return bool(kept & {"mean", "max"}) + bool(kept & {"unit", "spatial"}) + (TURNED in kept)
 
 
 def reduced(values: Tensor, kept: Sequence[str], by: Arithmetic) -> Iterator[tuple[str, Tensor]]:
@@ -200,13 +258,15 @@ def reduced(values: Tensor, kept: Sequence[str], by: Arithmetic) -> Iterator[tup
         yield name, values
 
 
-def _series(facts: dict[str, Any], mean: Tensor, m2: Tensor, std_sum: Tensor, by_class: Tensor) -> Series:
-    series = Series()
+def _restore(series: Series, facts: dict[str, Any], file: Any, key: str) -> None:
+    """Give a new series what `Sweep.save` has kept of one, in an open file of safetensors under this key."""
+    mean, m2, std_sum, variance_sum = (file.get_tensor(f"{key}/{name}") for name in Moments.TENSORS)
+    moments = series.everything = Moments(mean.shape[0], mean.shape[1], mean.device)
+    moments.n, moments.mean, moments.m2 = facts["n"], mean, m2
+    moments.std_sum, moments.variance_sum = std_sum, variance_sum
     series.channels, series.positions = facts["channels"], facts["positions"]
-    series.everything = Moments(mean.shape[0], mean.shape[1], mean.device)
-    series.everything.n = facts["n"]
-    series.everything.mean, series.everything.m2, series.everything.std_sum = mean, m2, std_sum
-    series.by_class = {
-        label: Statistics(*measures) for label, measures in zip(facts["labels"], by_class.numpy(), strict=True)
-    }
-    return series
+    if series.firing_rate is not None and series.positions == 1:
+        largest = (file.get_tensor(f"{key}/{name}") for name in Largest.TENSORS)
+        series.largest = Largest(series.keep, facts["n"], *largest)
+    by_class = file.get_tensor(f"{key}/by_class").numpy()
+    series.by_class = {label: Statistics(*each) for label, each in zip(facts["labels"], by_class, strict=True)}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from rotvar.affine import affine
+from rotvar.affine import affine, places_read
 from rotvar.errors import InputError
 from rotvar.rotation import angles, rotate
 
@@ -128,6 +128,21 @@ class Transformation:
             if name in given:
                 images = change(images, *(column.to(images.device, images.dtype) for column in given[name]))
         return images
+
+    def places_read(self, parameters: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+        """Where each pixel of images of this size comes from: `back`, 2 x 2 x N, and `moved`, 2 x N, as
+        `affine.interpolate` takes them. What is no movement (blur, brightness, contrast) leaves them where they are.
+
+        parameters: N x P, on the CPU; N alone where P is 1.
+        """
+        given = self._by_family(parameters.detach().to("cpu", torch.float64).view(len(parameters), -1))
+        right, down = given.get("translation", [torch.zeros(len(parameters), dtype=torch.float64)] * 2)
+        others = {name: given[name][0] for name in ("rotation", "scale", "shear") if name in given}
+        back, moved = places_read(len(parameters), right=right * width, down=down * height, **others)
+        for axis, name in enumerate(("horizontal_flip", "vertical_flip")):
+            if name in given:  # which is done last, so it is the first to be undone: p is mirrored before it is read
+                back[:, axis] *= 1 - 2 * given[name][0]
+        return back, moved
 
     def _place(self, numbers: Tensor) -> Tensor:
         placed = []

@@ -1,13 +1,5 @@
-"""The normalized variance of every unit of a network under rotation, in one pass over the images.
-
-For unit u, images i = 1..N and rotations (or other transformations) j = 1..R, with the activation a(i, j) and n - 1 in
-every denominator:
-
-    transformation_std = mean over i of std over j of a(i, j)
-    sample_std = mean over j of std over i of a(i, j)
-    normalized_variance = transformation_std / sample_std      (0/0 = 1)
-
-as in Quiroga et al. 2019, "Measuring (in)variances in Convolutional Networks", doi 10.1007/978-3-030-27713-0_9.
+"""The measures of every unit of a network under rotation, in one pass over the images: the normalized variance and what
+else `measures`, `firing` and `equivariance` define.
 """
 
 import logging
@@ -22,10 +14,12 @@ from tqdm import tqdm
 
 from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
+from rotvar.equivariance import Inverse
 from rotvar.errors import InputError
+from rotvar.firing import firing
 from rotvar.rotation import present, rotate
 from rotvar.summary import SUMMARY_STRATA
-from rotvar.sweep import AGGREGATIONS, Done, Sweep, kept_series, passes
+from rotvar.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, TURNED, Done, Sweep, kept_series, passes
 
 log = logging.getLogger("rotvar")
 
@@ -51,6 +45,7 @@ def measure(
     mean: Tensor | None = None,
     std: Tensor | None = None,
     aggregations: Iterable[str] = AGGREGATIONS,
+    firing_rate: float | None = None,
     layers: Sequence[str] = ("*",),
     channel_axes: Mapping[str, int] | None = None,
     batch_size: int | None = None,
@@ -61,24 +56,30 @@ def measure(
     images: N x C x H x W, uint8 (scaled to [0, 1]) or float; rotated, then normalized with `mean` and `std` (C each)
     if given. labels: N, indexing `classes`. angles: R, degrees, counter-clockwise. transform: another transformation
     than rotation, a `transformations.Transformation`; `angles` is then its `grid`, R x P. aggregations: how the
-    positions of a map are reduced to one value per channel: "mean", "max" or "sum" before the statistics, or "spatial",
-    which takes the statistics at each position and then averages the two stds over the positions. layers: patterns of
+    positions of a map are reduced to one value per channel: "mean", "max" or "sum" before the statistics; "spatial",
+    which takes the statistics at each position and then averages the two stds over the positions; "same_equivariance",
+    which does so with maps that are turned back (`equivariance`). firing_rate: the share of all rotated images for
+    which a unit fires (`firing`), such as 0.01; firing rates are measured only where it is given. layers: patterns of
     the names of the layers to measure ("layer4.*"). channel_axes: for patterns of names, the axis of their channels,
     where `activations.own_channel_axis` errs. batch_size: how many rotated images go through the network at once (a
     multiple of R is made of it); by default as many as are fast and fit in memory, and fewer where they turn out not
     to fit. precision: "float32", "tf32" (on GPUs, in convolutions and matrix products) or "bfloat16" (autocast).
 
     Returns a row for each layer, unit, stratum ("all", "stratified" and every class) and aggregation: layer,
-    layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance.
+    layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance,
+    normalized_distance, f_statistic, p_value and, with a firing rate, local_firing_rate, global_firing_rate. The last
+    three are missing for "spatial" and "same_equivariance", and p_value for "stratified". A layer whose positions are
+    not height and width (tokens), or lie outside of the image in some version, has no rows for "same_equivariance".
 
     Raises InputError for images of another shape or type, or with pixels that are not finite; for images that the
     network does not take; labels that index no class; class names that are not told apart; a class with fewer than two
-    images; fewer than two angles; an unknown aggregation or precision; a pattern that no layer matches; activations
-    that are not finite; and statistics that do not fit in memory (`memory.of_state` says what they take).
+    images; fewer than two angles; an unknown aggregation or precision; a firing rate that is not between 0 and 1; a
+    pattern that no layer matches; activations that are not finite; "same_equivariance" under a transformation whose
+    inverse is not known; and statistics that do not fit in memory (`memory.of_state` says what they take).
     """
     return sweep(
         model, images, labels, classes, angles, transform=transform, mean=mean, std=std, aggregations=aggregations,
-        layers=layers, channel_axes=channel_axes, batch_size=batch_size, precision=precision,
+        firing_rate=firing_rate, layers=layers, channel_axes=channel_axes, batch_size=batch_size, precision=precision,
     ).table()  # fmt: skip
 
 
@@ -95,6 +96,7 @@ def sweep(
     mean: Tensor | None = None,
     std: Tensor | None = None,
     aggregations: Iterable[str] = AGGREGATIONS,
+    firing_rate: float | None = None,
     layers: Sequence[str] = ("*",),
     channel_axes: Mapping[str, int] | None = None,
     batch_size: int | None = None,
@@ -107,12 +109,14 @@ def sweep(
     """
     aggregations = tuple(aggregations)
     _check_images(images, labels, classes, mean, std)
-    _check(angles, aggregations)
+    _check(angles, aggregations, firing_rate)
+    inverse = Inverse(transform, angles, *images.shape[2:]) if TURNED in aggregations else None
     part = range(len(classes)) if part is None else sorted(part)
     device = next(model.parameters(), images).device
     mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
     recorder = Recorder(model, channel_axes=channel_axes)
     measured = int(torch.isin(labels, torch.tensor(part)).sum())  # images
+    keep = 0 if firing_rate is None else firing(firing_rate, len(images) * len(angles)) + 1
 
     def run(batch: Tensor, done: Done) -> None:
         parameters = angles.repeat(len(batch), *[1] * (angles.dim() - 1))
@@ -123,8 +127,9 @@ def sweep(
         first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std, transform)
         outputs = _probe(recorder, first, layers, channel_axes)
         recorder.layers = layers  # the probe has shown all of them
-        per_batch = _images_per_batch(outputs, aggregations, len(angles), device, batch_size)
-        state = Sweep(classes, aggregations, worth_compiling(outputs, aggregations, measured * len(angles), device))
+        per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, device, batch_size)
+        compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
+        state = Sweep(classes, aggregations, compiled, inverse, firing_rate, keep)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
                 waiting = images[labels == label].to(device)
@@ -176,25 +181,34 @@ def _probe(
 def _images_per_batch(
     outputs: Mapping[Layer, Tensor],
     aggregations: Sequence[str],
+    inverse: Inverse | None,
     rotations: int,
+    keep: int,
     device: torch.device,
     batch_size: int | None,
 ) -> int:
     """How many images, each at all rotations, go through the network at once. Raises InputError where the state of the
     sweep and a single image do not fit in the free memory."""
-    units = 0
+    units = firing_units = 0
     for output in outputs.values():
         channels, positions = output.shape[1], output[0, 0].numel()
-        kept = kept_series(positions, aggregations)
-        units += sum(channels * (positions if series == "spatial" else 1) for series in kept)
+        for series in kept_series(positions, aggregations):
+            if series == TURNED:
+                units += channels * inverse.positions(*output.shape[2:]) if inverse and output.dim() == 4 else 0
+            else:
+                units += channels * (positions if series == "spatial" else 1)
+                firing_units += channels if series != "spatial" else 0
     largest = max(output[0].numel() for output in outputs.values())
-    state, image = memory.of_state(units, rotations), rotations * memory.of_image(largest)
+    state = memory.of_state(units, rotations) + memory.of_largest(firing_units, keep)
+    image = rotations * memory.of_image(largest, inverse is not None)
     free = memory.free(device)
     if state + image > free:
+        asked = [("the aggregation 'spatial'", True), (f"'{TURNED}'", inverse), ("the firing rate", keep)]
+        costly = [words for words, there in asked if there]
         raise InputError(
             f"the statistics of {units:,} units at {rotations} angles take {state / 1e9:.1f} GB and one image "
-            f"{image / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on the {device.type}: leave out the aggregation "
-            "'spatial', use fewer angles, or measure fewer layers at a time"
+            f"{image / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on the {device.type}: leave out "
+            f"{' or '.join(costly)}, use fewer angles, or measure fewer layers at a time"
         )
     batch_size = batch_size or BATCH_SIZE[device.type]
     return max(1, min(batch_size // rotations, (free - state) // image))
@@ -231,16 +245,18 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
     return min([_run_in_parts(run, half, set(done)) for half in batch.tensor_split(2)])
 
 
-def _check(angles: Tensor, aggregations: Sequence[str]) -> None:
+def _check(angles: Tensor, aggregations: Sequence[str], firing_rate: float | None) -> None:
     if angles.dim() not in (1, 2) or len(angles) < 2:
         shape = " x ".join(map(str, angles.shape)) or "one number"
         raise InputError(f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row")
     if not angles.isfinite().all():
         raise InputError("an angle is NaN or infinite: give degrees")
     if not aggregations:
-        raise InputError(f"no aggregation is named: choose among {', '.join(AGGREGATIONS)}")
-    if unknown := set(aggregations) - set(AGGREGATIONS):
-        raise InputError(f"unknown aggregation '{min(unknown)}': choose among {', '.join(AGGREGATIONS)}")
+        raise InputError(f"no aggregation is named: choose among {', '.join(KNOWN_AGGREGATIONS)}")
+    if unknown := set(aggregations) - set(KNOWN_AGGREGATIONS):
+        raise InputError(f"unknown aggregation '{min(unknown)}': choose among {', '.join(KNOWN_AGGREGATIONS)}")
+    if firing_rate is not None and not 0 < firing_rate < 1:
+        raise InputError(f"firing_rate is {firing_rate}: a share of the images, more than 0 and less than 1")
 
 
 def _check_images(

@@ -73,10 +73,11 @@ def panels(
     bar: bool,
     title: float = 0.3,
     layer: float = LAYER,
+    stacked: bool = False,
     axis: str = "layer, in execution order",
 ) -> Panels:
     """A figure of `count` panels of `height` inches with the layers 0, 1, ... on x: side by side for few layers, one
-    above the other for many.
+    above the other for many, or if `stacked`.
 
     Under each panel is a strip of the layers' kinds, and under the lowest their names; where there is no room for
     every name, every second, third, ... is written. `left` and `title` are the inches beside and above each panel.
@@ -84,9 +85,9 @@ def panels(
     has the kinds, then `legend`. Everything is placed by inches and not by a layout engine: a panel has the size that
     was asked for, and a figure of 170 layers is drawn in a second.
     """
-    stacked = len(layers) > _SIDE_BY_SIDE
+    stacked = stacked or len(layers) > _SIDE_BY_SIDE
     columns, rows = (1, count) if stacked else (count, 1)
-    width = min(max(layer * len(layers), 2.8 if count > 1 else 4.5), _WIDEST)
+    width = min(max(layer * len(layers), 4.5 if stacked or count == 1 else 2.8), _WIDEST)
     every = max(1, math.ceil(len(layers) * _LABEL / width))
     names = [shorten(name) for name in layers["layer"]]
     entries = [*_kind_marks(layers), *legend]

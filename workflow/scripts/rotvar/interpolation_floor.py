@@ -1,0 +1,77 @@
+"""What a perfectly equivariant layer would get: the same-equivariance that pixels allow.
+
+Rotating an image and turning a map back both interpolate, so the normalized variance of maps turned back is above 0
+even for a layer that adds nothing of its own. How far above depends on the size of the maps and on the images. It is
+measured with layers that only average the images down to that size, under the same transformation, by the same
+statistic. It is a line to compare with, not a bound: what is smoother than the images can lie below it. At quarter
+turns it is 0.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor, nn
+
+from rotvar import variance
+from rotvar.activations import Layer, Recorder
+from rotvar.rotation import rotate
+from rotvar.sweep import TURNED
+
+COLUMNS = ["layer", "layer_index", "kind", "height", "width", "normalized_variance"]
+
+
+class Averages(nn.Module):
+    """The images averaged down to maps of several sizes, a layer each."""
+
+    def __init__(self, sizes: Sequence[tuple[int, int]]) -> None:
+        super().__init__()
+        self.sizes = nn.ModuleDict({name(size): nn.AdaptiveAvgPool2d(size) for size in sizes})
+
+    def forward(self, images: Tensor) -> list[Tensor]:
+        return [average(images) for average in self.sizes.values()]
+
+
+def measure(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    classes: Sequence[str],
+    angles: Tensor,
+    *,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
+) -> pd.DataFrame:
+    """The interpolation floor of each layer of `model` that has maps; only the shapes of its layers matter, and it may
+    be on the device "meta". The rest as of `variance.measure`.
+
+    Returns a row for each such layer: layer, layer_index, kind, height, width, normalized_variance (the mean over the
+    finite channels of the images, in the stratum "all"; missing where no position counts).
+    """
+    shapes: dict[Layer, torch.Size] = {}
+    device = next(model.parameters(), images).device
+    with torch.no_grad(), variance.evaluating(model):
+        first = torch.zeros(1, *images.shape[1:], device=device)
+        Recorder(model).run(first, lambda layer, output: shapes.update({layer: output.shape}))
+    sizes = {
+        index: (shape[2], shape[3])
+        for index, shape in enumerate(shapes.values())
+        if len(shape) == 4 and shape[2] * shape[3] > 1
+    }
+    averages = Averages(list(dict.fromkeys(sizes.values())))
+    # "mean" besides, because maps of which no position counts have no rows
+    asked = ["mean", TURNED]
+    table = variance.measure(averages, images, labels, classes, angles, transform=transform, aggregations=asked)
+    table = table[(table["stratum"] == "all") & (table["aggregation"] == TURNED)]
+    table = table[np.isfinite(table["normalized_variance"])]
+    floors = table.groupby("layer")["normalized_variance"].mean()
+    layers = list(shapes)
+    rows = [
+        (layers[index].name, index, layers[index].kind, *size, floors.get(f"sizes.{name(size)}", np.nan))
+        for index, size in sizes.items()
+    ]
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def name(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
