@@ -24,7 +24,7 @@ import torch
 from conftest import require
 from oracle import activations
 from safetensors.torch import load_file, save_file
-from torch import nn
+from tmeasures_network import network
 
 from rotvar.rotation import angles
 from rotvar.variance import measure
@@ -33,13 +33,6 @@ HERE = Path(__file__).parent
 VERSION = "1.2.11"
 N, CLASSES = 12, ("even", "odd")
 LABELS = torch.arange(N) % 2
-
-
-def network() -> nn.Module:
-    torch.manual_seed(0)
-    return nn.Sequential(
-        nn.Conv2d(2, 4, 3, padding=1), nn.Tanh(), nn.AvgPool2d(2), nn.Conv2d(4, 3, 2), nn.Flatten(), nn.Linear(48, 5)
-    )
 
 
 @pytest.fixture(scope="module")
@@ -51,9 +44,9 @@ def theirs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, torch.Tensor]:
     require(fetched.returncode == 0, f"tmeasures cannot be fetched: {fetched.stderr[-200:]}")
     model, given = network(), images()
     save_file({name: each.contiguous() for name, each in activations(model, given, angles(4)).items()}, folder / "a")
-    torch.save({"model": model, "images": given, "angles": angles(4)}, folder / "network")
+    save_file({"images": given, "angles": angles(4)}, folder / "images")
     path = os.pathsep.join([str(folder / "package"), str(HERE.parents[1] / "workflow" / "scripts")])
-    command = [sys.executable, HERE / "tmeasures_values.py", folder / "a", folder / "network", folder / "values"]
+    command = [sys.executable, HERE / "tmeasures_values.py", folder / "a", folder / "images", folder / "values"]
     run = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path})
     assert run.returncode == 0, run.stderr
     return load_file(folder / "values")

@@ -1,7 +1,7 @@
 """What tmeasures gives for one small network: a program of its own, because tmeasures stays out of the environment.
 
-python tmeasures_values.py ACTIVATIONS NETWORK OUT: the activations of each layer, N x R x ... (safetensors), and the
-network with its images and angles (as `test_tmeasures` writes them); the values of each measure go to OUT.
+python tmeasures_values.py ACTIVATIONS IMAGES OUT: the activations of each layer, N x R x ..., and the images and angles
+that the network is given (safetensors, as `test_tmeasures` writes them); the values of each measure go to OUT.
 """
 
 import importlib
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
+from tmeasures_network import network
 from torch import nn
 
 from rotvar.rotation import rotate
@@ -77,18 +78,18 @@ class Layers(tm.pytorch.ActivationsModule):
         return outputs
 
 
-def main(activations: str, network: str, out: str) -> None:
+def main(activations: str, images: str, out: str) -> None:
     layers = {name: each.double().numpy() for name, each in load_file(activations).items()}
     pooled = {name: each.reshape(*each.shape[:3], -1).mean(3) for name, each in layers.items()}
     squared = tm.np.DistanceAggregation(normalize=False, keep_shape=True, distance="sqeuclidean")
-    given = torch.load(network, weights_only=False)  # the test's own
+    given = load_file(images)
     turns = [Turn(float(degrees)) for degrees in given["angles"]]
     options = tm.pytorch.PyTorchMeasureOptions(batch_size=5, verbose=False)
 
     def by_position(measure: type) -> dict[str, torch.Tensor]:
         with torch.no_grad():
             average = tm.pytorch.AverageFeatureMaps()
-            result = measure(average).eval(given["images"], turns, Layers(given["model"]), options)
+            result = measure(average).eval(given["images"], turns, Layers(network()), options)
         return dict(zip(result.layer_names, result.layers, strict=True))
 
     def in_numpy(measure: Any, values: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
