@@ -173,9 +173,11 @@ def test_logits_are_trained_and_measured_like_log_probabilities(here):
 def test_what_is_planned_with_is_known_of_every_network(here):
     for name in ("small", "Looks"):
         assert estimate.flops("mine", 3, 8, 2, factory=f"my_networks:{name}") > 0
-    assert feature_maps.unknown_layers("mine", 3, 8, 2, ["0"], factory="my_networks:small") == []
-    (sentence,) = feature_maps.unknown_layers("mine", 3, 8, 2, ["conv*"], factory="my_networks:small")
+    small, looks = (models.sketch("mine", 3, 8, 2, factory=f"my_networks:{name}") for name in ("small", "Looks"))
+    assert feature_maps.unknown_layers(*small, ["0"]) == feature_maps.unknown_layers(*small, []) == []
+    (sentence,) = feature_maps.unknown_layers(*small, ["conv*"])
     assert "no layer with maps matches 'conv*'" in sentence
+    assert feature_maps.unknown_layers(*looks, []) == ["the network has no layer with maps: ask for no images"]
 
 
 def test_a_training_begins_with_the_weights_of_a_file(here):

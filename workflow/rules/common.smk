@@ -18,6 +18,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
 from rotvar import configuration, folders, forwarding, image_folder, runs
+from rotvar.errors import InputError
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -40,7 +41,8 @@ def stop_at(problems):
 if workflow.is_main_process:
     for file in workflow.configfiles:
         stop_at([f"{file}: {problem}" for problem in configuration.repeated(Path(file).read_text(encoding="utf-8"))])
-stop_at(configuration.problems(config, yaml.safe_load(SCHEMA.read_text())))
+DESCRIBED = yaml.safe_load(SCHEMA.read_text())
+stop_at(configuration.problems(config, DESCRIBED))
 validate(config, str(SCHEMA))  # sets the defaults
 DATASETS = configuration.known(config)
 if workflow.is_main_process:  # the folders of a compute node may be others
@@ -121,8 +123,8 @@ STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))
 
 # Why questions cannot be answered by this study; not whether they are asked
 UNANSWERABLE = {
-    question: configuration.unanswerable(question, config, yaml.safe_load(SCHEMA.read_text()))
-    for question in ("retraining", "emergence", "stability", "transfer")
+    question: configuration.unanswerable(question, config, DESCRIBED)
+    for question in DESCRIBED["properties"]["questions"]["items"]["enum"]
 }
 
 # The figures and tables of the study, as declared beside the rules that make them (figure, overview_figure, table), and
@@ -187,9 +189,9 @@ def imports(file):
 def stop_at_wrong_networks():
     """End with a sentence where a network of one's own cannot be made, and where a pattern of layers to draw fits none
     of a network, if PyTorch is here to say so."""
-    patterns = config["figures"]["feature_maps"]["layers"]
+    shown = config["figures"]["feature_maps"]
     for dataset, model in product(config["datasets"], config["models"]):
-        if model not in patterns and model not in config["own_models"]:
+        if model not in shown["layers"] and model not in config["own_models"]:
             continue
         try:
             from rotvar import feature_maps, models
@@ -198,11 +200,12 @@ def stop_at_wrong_networks():
         info = DATASETS[dataset]
         network = (model, info.channels, info.image_size, CLASSES)
         try:
-            models.sketch(*network, **ARCHITECTURES[dataset][model])
-        except ValueError as error:
+            sketch = models.sketch(*network, **ARCHITECTURES[dataset][model])
+        except InputError as error:
             stop_at([f"own_models.{model}: {error}."])
-        found = feature_maps.unknown_layers(*network, patterns.get(model, []), **ARCHITECTURES[dataset][model])
-        stop_at([f"figures.feature_maps.layers.{model}: {problem}." for problem in found])
+        if shown["images"] or model in shown["layers"]:
+            found = feature_maps.unknown_layers(*sketch, shown["layers"].get(model, []))
+            stop_at([f"figures.feature_maps.layers.{model}: {problem}." for problem in found])
 
 
 if workflow.is_main_process:
@@ -313,7 +316,7 @@ def described_figures(wildcards):
 def described_rules(wildcards):
     """What the report says of the rules that run a script: what each reads and writes, and after which others."""
     # The rules of a question are in a file of its name
-    others = {"retraining", "emergence", "stability", "transfer"} - set(config["questions"])
+    others = UNANSWERABLE.keys() - set(config["questions"])
     makers = [one for one in workflow.rules if one.script and Path(one.snakefile).stem not in others]
     described = []
     for maker in makers:

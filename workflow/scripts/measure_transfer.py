@@ -36,6 +36,7 @@ def measure_transfer(
         mean=torch.tensor(description["mean"]),
         std=torch.tensor(description["std"]),
         aggregations=measurement["aggregations"],
+        firing_rate=measurement["firing_rate"],
         precision=measurement["precision"],
     )
     facts = provenance.record(

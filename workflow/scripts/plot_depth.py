@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from rotvar import results, summary
 from rotvar.figures import theme
 from rotvar.figures.depth import by_depth
@@ -13,14 +11,10 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def summarize(files: list[str], aggregation: str) -> pd.DataFrame:
-    """The mean variance of each layer of each network, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(
-        summary.layer_means(results.read(file, stratum=["all"], aggregation=[aggregation])) for file in files
-    )
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        means = summarize(snakemake.input.variance, snakemake.wildcards.aggregation)
-        theme.save(by_depth(means, snakemake.wildcards.aggregation), *snakemake.output)
+        aggregation = snakemake.wildcards.aggregation
+        means = results.read_one_by_one(
+            snakemake.input.variance, summary.layer_means, stratum=["all"], aggregation=[aggregation]
+        )
+        theme.save(by_depth(means, aggregation), *snakemake.output)

@@ -2,9 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from rotvar import results
+from rotvar import results, summary
 from rotvar.figures import theme
 from rotvar.figures.last_layer import last_layer
 from rotvar.jobs import job
@@ -13,12 +11,7 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def read(files: list[str]) -> pd.DataFrame:
-    """The last layer of each network, one file at a time: whole networks of many seeds may not fit in memory."""
-    return pd.concat(table[table["layer_index"] == table["layer_index"].max()] for table in map(results.read, files))
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        variance = read(snakemake.input.variance)
+        variance = results.read_one_by_one(snakemake.input.variance, summary.last_layer)
         theme.save(last_layer(variance), *snakemake.output)

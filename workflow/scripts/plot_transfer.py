@@ -13,16 +13,12 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def summarize(files: list[str], aggregation: str) -> pd.DataFrame:
-    """The global variance of each measurement, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(
-        summary.global_variance(results.read(file, stratum=["all"], aggregation=[aggregation])) for file in files
-    )
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregation = snakemake.wildcards.aggregation
-        own = summarize(snakemake.input.own, aggregation).assign(measured_on=lambda table: table["dataset"])
-        others = summarize(snakemake.input.others, aggregation)
+        where = {"stratum": ["all"], "aggregation": [aggregation]}
+        own = results.read_one_by_one(snakemake.input.own, summary.global_variance, **where).assign(
+            measured_on=lambda table: table["dataset"]
+        )
+        others = results.read_one_by_one(snakemake.input.others, summary.global_variance, **where)
         theme.save(transfer(pd.concat([own, others]), aggregation), *snakemake.output)

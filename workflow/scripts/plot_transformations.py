@@ -13,16 +13,12 @@ if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
-def summarize(files: list[str], aggregation: str) -> pd.DataFrame:
-    """The global variance of each measurement, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(
-        summary.global_variance(results.read(file, stratum=["all"], aggregation=[aggregation])) for file in files
-    )
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregation = snakemake.wildcards.aggregation
-        rotation = summarize(snakemake.input.rotation, aggregation).assign(transformation="rotation")
-        others = summarize(snakemake.input.others, aggregation)
+        where = {"stratum": ["all"], "aggregation": [aggregation]}
+        rotation = results.read_one_by_one(snakemake.input.rotation, summary.global_variance, **where).assign(
+            transformation="rotation"
+        )
+        others = results.read_one_by_one(snakemake.input.others, summary.global_variance, **where)
         theme.save(transformations(pd.concat([rotation, others]), aggregation), *snakemake.output)

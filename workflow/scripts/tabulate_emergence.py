@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from rotvar import results, summary, tables
 from rotvar.jobs import job
 
@@ -13,17 +11,12 @@ if TYPE_CHECKING:
 CAPTION = "Mean normalized variance of every layer after some epochs of its training (0: before it), stratum all."
 
 
-def summarize(files: list[str], aggregations: list[str]) -> pd.DataFrame:
-    """The mean variance of each layer of each network, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(
-        summary.layer_means(results.read(file, stratum=["all"], aggregation=aggregations)) for file in files
-    )
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         during, finished = (
-            summarize(files, snakemake.params.aggregations)
+            results.read_one_by_one(
+                files, summary.layer_means, stratum=["all"], aggregation=snakemake.params.aggregations
+            )
             for files in (snakemake.input.during, snakemake.input.finished)
         )
         means = summary.to_the_end(during, finished, results.read(snakemake.input.history))

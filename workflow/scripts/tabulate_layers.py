@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from rotvar import results, summary, tables
 from rotvar.jobs import job
 
@@ -13,11 +11,7 @@ if TYPE_CHECKING:
 CAPTION = "Mean normalized variance over the finite units of each layer: mean and std (n - 1) over seeds."
 
 
-def summarize(files: list[str]) -> pd.DataFrame:
-    """The layer means of each network, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(summary.layer_means(results.read(file, stratum=summary.SUMMARY_STRATA)) for file in files)
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        tables.write(tables.layers(summarize(snakemake.input.variance)), *snakemake.output, caption=CAPTION)
+        means = results.read_one_by_one(snakemake.input.variance, summary.layer_means, stratum=summary.SUMMARY_STRATA)
+        tables.write(tables.layers(means), *snakemake.output, caption=CAPTION)

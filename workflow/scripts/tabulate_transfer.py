@@ -16,13 +16,13 @@ CAPTION = (
 )
 
 
-def summarize(files: list[str]) -> pd.DataFrame:
-    """The global variance of each measurement, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(summary.global_variance(results.read(file, stratum=summary.SUMMARY_STRATA)) for file in files)
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        own = summarize(snakemake.input.own).assign(measured_on=lambda table: table["dataset"])
-        table = tables.transfer(pd.concat([own, summarize(snakemake.input.others)]))
+        own = results.read_one_by_one(
+            snakemake.input.own, summary.global_variance, stratum=summary.SUMMARY_STRATA
+        ).assign(measured_on=lambda table: table["dataset"])
+        others = results.read_one_by_one(
+            snakemake.input.others, summary.global_variance, stratum=summary.SUMMARY_STRATA
+        )
+        table = tables.transfer(pd.concat([own, others]))
         tables.write(table, *snakemake.output, caption=CAPTION)

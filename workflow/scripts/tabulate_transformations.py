@@ -16,13 +16,13 @@ CAPTION = (
 )
 
 
-def summarize(files: list[str]) -> pd.DataFrame:
-    """The global variance of each measurement, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(summary.global_variance(results.read(file, stratum=summary.SUMMARY_STRATA)) for file in files)
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        rotation = summarize(snakemake.input.rotation).assign(transformation="rotation")
-        table = tables.transformations(pd.concat([rotation, summarize(snakemake.input.others)]))
+        rotation = results.read_one_by_one(
+            snakemake.input.rotation, summary.global_variance, stratum=summary.SUMMARY_STRATA
+        ).assign(transformation="rotation")
+        others = results.read_one_by_one(
+            snakemake.input.others, summary.global_variance, stratum=summary.SUMMARY_STRATA
+        )
+        table = tables.transformations(pd.concat([rotation, others]))
         tables.write(table, *snakemake.output, caption=CAPTION)

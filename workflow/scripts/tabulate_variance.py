@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from rotvar import results, summary, tables
 from rotvar.jobs import job
 
@@ -15,12 +13,9 @@ CAPTION = (
 )
 
 
-def summarize(files: list[str]) -> pd.DataFrame:
-    """The global variance of each network, one file at a time: a whole study may not fit in memory."""
-    return pd.concat(summary.global_variance(results.read(file, stratum=summary.SUMMARY_STRATA)) for file in files)
-
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        table = tables.global_variance(summarize(snakemake.input.variance))
-        tables.write(table, *snakemake.output, caption=CAPTION)
+        values = results.read_one_by_one(
+            snakemake.input.variance, summary.global_variance, stratum=summary.SUMMARY_STRATA
+        )
+        tables.write(tables.global_variance(values), *snakemake.output, caption=CAPTION)

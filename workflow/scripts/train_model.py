@@ -43,10 +43,7 @@ def train_model(
     definition = configuration | {"name": name, "seed": seed}
     source = factory.source(architecture["factory"]) if "factory" in architecture else None
     checkpoint = Checkpoint(Path(weights).parent, definition, filter(None, [dataset, *begin_with, *code, source]))
-    torch.manual_seed(seed)
-    model = models.build(name, **shape, **architecture).to(device)
-    for file in begin_with:
-        models.start_from(model, file)
+    model = models.begin(name, shape, architecture, seed, begin_with).to(device)
     if recipe["epochs"]:
         table = training.train(
             model, train, test, augmentation=augmentation, seed=seed, checkpoint=checkpoint, **recipe

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
 
 from rotvar import devices, factory, models, packed, provenance, slots, training
 from rotvar.checkpoint import Checkpoint
@@ -44,19 +43,12 @@ def train_with_snapshots(
     source = factory.source(architecture["factory"]) if "factory" in architecture else None
     files = filter(None, [dataset, *begin_with, *code, source])
     checkpoint = Checkpoint(Path(outputs[max(outputs)]).parents[1], definition, files)
-
-    def begin() -> nn.Module:
-        torch.manual_seed(seed)
-        model = models.build(name, **shape, **architecture).to(device)
-        for file in begin_with:
-            models.start_from(model, file)
-        return model
-
     snapshots = training.Snapshots([epoch for epoch in outputs if epoch])
     if 0 in outputs:
-        untrained(model := begin(), train, test, settle=not begin_with)
+        model = models.begin(name, shape, architecture, seed, begin_with).to(device)
+        untrained(model, train, test, settle=not begin_with)
         snapshots.weights[0] = model.state_dict()
-    model = begin()
+    model = models.begin(name, shape, architecture, seed, begin_with).to(device)
     if snapshots.epochs:
         training.train(
             model,

@@ -8,7 +8,6 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rotvar import models
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
 from rotvar.rotation import present
@@ -66,8 +65,10 @@ def choose_layers(layers: Sequence[Layer], patterns: Sequence[str] = ()) -> list
     """The names of the layers that match a pattern; without patterns the first, middle and last convolution.
 
     Raises InputError, with the names there are, for a pattern that none matches, and where there is none to choose;
-    also for more than `MOST_LAYERS`.
+    also for more than `MOST_LAYERS`, and where there are no layers.
     """
+    if not layers:
+        raise InputError("the network has no layer with maps: ask for no images")
     names = ", ".join(layer.name for layer in layers)
     for pattern in patterns:
         if not any(matches(layer.name, [pattern]) for layer in layers):
@@ -84,11 +85,8 @@ def choose_layers(layers: Sequence[Layer], patterns: Sequence[str] = ()) -> list
     return list(dict.fromkeys(convolutions[place] for place in (0, (len(convolutions) - 1) // 2, -1)))
 
 
-def unknown_layers(
-    name: str, channels: int, image_size: int, classes: int, patterns: Sequence[str], **options: Any
-) -> list[str]:
-    """What `record` would say against these patterns for a network that `models.build` makes; nothing is computed."""
-    model, image = models.sketch(name, channels, image_size, classes, **options)
+def unknown_layers(model: nn.Module, image: Tensor, patterns: Sequence[str]) -> list[str]:
+    """What `record` would say against these patterns for a network and an image, which `models.sketch` gives."""
     try:
         choose_layers(_with_maps(Recorder(model), image), patterns)
     except InputError as error:

@@ -9,7 +9,7 @@ accumulate in float64 when averaging them.
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +80,13 @@ def read(
             raise damaged(file, "cannot be read as Parquet", error) from error
     # A column that some files have not, which were written before it was measured, is missing there
     return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()
+
+
+def read_one_by_one(
+    files: Iterable[str | Path], summarize: Callable[[pd.DataFrame], pd.DataFrame], **where: Iterable[Any]
+) -> pd.DataFrame:
+    """One table of what `summarize` makes of each file, read as `read` does: a whole study may not fit in memory."""
+    return pd.concat([summarize(read(file, None, **where)) for file in files])
 
 
 def metadata(path: str | Path) -> dict[str, Any]:

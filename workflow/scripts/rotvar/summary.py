@@ -29,6 +29,11 @@ def layer_means(variance: pd.DataFrame) -> pd.DataFrame:
     return _finite_mean(variance, ["layer_index", "layer", "kind", "stratum", "aggregation"])
 
 
+def last_layer(variance: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the last layer."""
+    return variance[variance["layer_index"] == variance["layer_index"].max()]
+
+
 def global_variance(variance: pd.DataFrame) -> pd.DataFrame:
     """The global value of a network: mean `normalized_variance` over all finite units of all layers (design, "The
     measure"), for each stratum and aggregation.

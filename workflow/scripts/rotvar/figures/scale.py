@@ -1,5 +1,7 @@
 """The colour scale of normalized variance, and the marks of what is not on it."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
@@ -35,6 +37,21 @@ def draw(axes: Axes, values: np.ndarray, end: float, extent: tuple[float, float,
     """
     shown = np.ma.masked_invalid(np.where(np.isposinf(values), _INFINITE, values))
     return axes.imshow(shown, cmap=_map(), vmin=0, vmax=end, extent=extent, aspect="auto", interpolation="none")
+
+
+def matrix(
+    axes: Axes, values: np.ndarray, stds: np.ndarray, end: float, rows: Sequence[str], columns: Sequence[str]
+) -> AxesImage:
+    """Draw a small matrix as `draw` does, every value and its std written into its cell, with the names of its rows
+    and columns."""
+    height, width = values.shape
+    image = draw(axes, values, end, extent=(-0.5, width - 0.5, height - 0.5, -0.5))
+    write_values(axes, values, end, stds)
+    axes.set_xticks(range(width), columns, rotation=90)
+    axes.set_yticks(range(height), rows)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return image
 
 
 def write_values(axes: Axes, values: np.ndarray, end: float, stds: np.ndarray) -> None:

@@ -38,12 +38,7 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
     for (row, column), axes in np.ndenumerate(grid):
         network = theme.at(table, {"dataset": datasets[column], "model": models[row]})
         means, stds = (_cells(network, value, rows, columns) for value in ("global_variance", "std"))
-        image = scale.draw(axes, means, end, extent=(-0.5, len(columns) - 0.5, len(rows) - 0.5, -0.5))
-        scale.write_values(axes, means, end, stds)
-        axes.set_xticks(range(len(columns)), names, rotation=90)
-        axes.set_yticks(range(len(rows)), rows)
-        axes.tick_params(length=0)
-        axes.spines[:].set_visible(False)
+        image = scale.matrix(axes, means, stds, end, rows, names)
         axes.set_title(f"{theme.dataset_title(datasets[column])}, {theme.model_title(models[row])}")
     figure.supylabel("trained", fontsize=9)
     figure.supxlabel("measured under", fontsize=9)

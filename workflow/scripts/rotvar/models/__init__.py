@@ -1,7 +1,7 @@
 """The networks of the study: one module a family, one builder a network, and their weights on disk."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,20 @@ def build(name: str, channels: int, image_size: int, classes: int, **options: An
     if unknown := options.keys() - allowed:
         raise InputError(f"model {name} has no option '{min(unknown)}': it takes {', '.join(sorted(allowed))}")
     return builder(channels=channels, image_size=image_size, classes=classes, **options)
+
+
+def begin(
+    name: str, shape: dict[str, int], options: dict[str, Any], seed: int, begin_with: Iterable[str | Path] = ()
+) -> nn.Module:
+    """A network as a training begins with it: random weights from `seed`, or those of the one file in `begin_with`.
+
+    shape: channels, image_size and classes. Raises InputError as `build` and `start_from` do.
+    """
+    torch.manual_seed(seed)
+    model = build(name, **shape, **options)
+    for file in begin_with:
+        start_from(model, file)
+    return model
 
 
 def sketch(name: str, channels: int, image_size: int, classes: int, **options: Any) -> tuple[nn.Module, torch.Tensor]:
