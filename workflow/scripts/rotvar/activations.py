@@ -8,6 +8,9 @@ from typing import Any, TypeGuard
 
 from torch import Tensor, fx, nn
 
+from rotvar import continuations
+from rotvar.continuations import Continuation
+
 # What an operation is called in results and figures, by a part of its class's or function's name (first match)
 KINDS = (
     ("convolution", ("conv",)),
@@ -40,6 +43,9 @@ class Layer:
 
 Record = Callable[[Layer, Tensor], None]
 Show = Callable[[Layer, object, int], None]
+# Takes a convolution and what follows it, and the convolution's output; returns what the last of them makes of it, or
+# None where they have to go one by one
+GoOn = Callable[[list[Layer], Continuation, Tensor], Tensor | None]
 
 
 class Recorder:
@@ -69,8 +75,12 @@ class Recorder:
         except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, ValueError, NotImplementedError):
             self.graph = None
 
-    def run(self, batch: Tensor, record: Record) -> Tensor:
-        """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer."""
+    def run(self, batch: Tensor, record: Record, go_on: GoOn | None = None) -> Tensor:
+        """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
+
+        go_on: computes what follows a convolution (`continuations`) and records all of it, where the network is traced
+        and all these layers are shown.
+        """
 
         def show(layer: Layer, output: object, axis: int) -> None:
             if not is_activation(output, len(batch)) or not matches(layer.name, self.layers):
@@ -80,7 +90,16 @@ class Recorder:
                     axis = chosen
             record(layer, output if axis == 1 else output.movedim(axis, 1))
 
-        return self._run_hooked(batch, show) if self.graph is None else self.graph.run_shown(batch, show)
+        def go_on_if_shown(shown: list[Layer], continuation: Continuation, output: Tensor) -> Tensor | None:
+            if go_on is None or not all(matches(layer.name, self.layers) for layer in shown):
+                return None
+            if any(matches(layer.name, self.channel_axes) for layer in shown):
+                return None
+            return go_on(shown, continuation, output)
+
+        if self.graph is None:
+            return self._run_hooked(batch, show)
+        return self.graph.run_shown(batch, show, go_on_if_shown)
 
     def _run_hooked(self, batch: Tensor, show: Show) -> Tensor:
         taken: set[str] = set()
@@ -171,17 +190,30 @@ class _Interpreter(fx.Interpreter):
                 self.layers[node] = Layer(unique(dotted_name(node), taken), kind)
         self.targets = {node: modules.get(str(node.target), node.target) for node in graph.nodes}
         self.axes: dict[fx.Node, int | None] = {}  # the axis of the channels in each value; None for parameters
+        self.continuations = continuations.find(graph, modules)
+        self.computed: dict[fx.Node, Tensor] = {}  # ahead of its turn
         self.show: Show
+        self.go_on: GoOn
 
-    def run_shown(self, batch: Tensor, show: Show) -> Tensor:
-        self.show = show
+    def run_shown(self, batch: Tensor, show: Show, go_on: GoOn) -> Tensor:
+        self.show, self.go_on, self.computed = show, go_on, {}
         return self.run(batch)
 
     def run_node(self, n: fx.Node) -> Any:
+        if n in self.computed:
+            return self.computed.pop(n)
         output = super().run_node(n)
         values = output[0] if isinstance(output, tuple) else output  # attention gives its weights as well
         if n not in self.axes:
             self.axes[n] = self.channel_axis(n, values)
+        continuation = self.continuations.get(n)
+        if continuation:
+            shown = [self.layers[node] for node in (n, *continuation.nodes)]
+            last = self.go_on(shown, continuation, output)
+            if last is not None:
+                self.axes |= dict.fromkeys(continuation.nodes, 1)
+                self.computed = dict.fromkeys(continuation.nodes, last)
+                return output
         layer = self.layers.get(n)
         if layer is not None:
             axis = self.axes[n]

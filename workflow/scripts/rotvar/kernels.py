@@ -72,9 +72,45 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
         maps, side = values.transpose(1, 2).reshape(rows, -1), channels
     else:  # the positions of a channel are a row of their own
         maps, side = values.reshape(rows * channels, -1), 1
-    arrays = maps.contiguous().numpy(), side, mean.view(-1, side).numpy(), top.view(-1, side).numpy()
-    side_by_side(_reduce, len(maps), values.numel(), *arrays)
+    lanes = lanes_of(side, maps.shape[1])
+    arrays = maps.contiguous().numpy(), mean.view(-1, side).numpy(), top.view(-1, side).numpy()
+    side_by_side(_reduce, len(maps), values.numel(), lanes, *arrays)
     return mean, top
+
+
+def go_on(
+    output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
+) -> list[tuple[Tensor, Tensor]]:
+    """Compute the batch normalization and the ReLU after a convolution while its output is read for its statistics.
+
+    output: rows x channels x height x width, float32, channels last; in place it becomes what the last of the layers
+    makes of it. normalization: a scale and a shift for each channel, if there is one; rectified: whether there is a
+    ReLU. normalized: of the same shape and layout, to keep the output of the normalization in.
+
+    Returns what `mean_and_max` would, for the convolution and for each of the layers after it.
+    """
+    rows, channels = output.shape[:2]
+    maps = output.permute(0, 2, 3, 1).view(rows, -1)
+    lanes = lanes_of(channels, maps.shape[1])
+    scale, shift = normalization or (output.new_ones(channels), output.new_zeros(channels))
+    factors = [each.repeat(lanes // channels).numpy() for each in (scale, shift)]
+    floor = np.float32(0 if rectified else -np.inf)
+    kept = maps[:0] if normalized is None else normalized.permute(0, 2, 3, 1).view(rows, -1)
+    stages = [0, *([1] if normalization else []), *([2] if rectified else [])]
+    means = torch.empty(3, rows, channels, dtype=torch.float64)
+    maxima = torch.empty(3, rows, channels, dtype=output.dtype)
+    arrays = maps.numpy(), *factors, floor, kept.numpy(), np.array(stages), means.numpy(), maxima.numpy()
+    side_by_side(_go_on, rows, len(stages) * output.numel(), *arrays)
+    return [(means[stage], maxima[stage]) for stage in stages]
+
+
+def lanes_of(channels: int, length: int) -> int:
+    """How many neighbours are added side by side: those of a number of positions that is a power of two, so that they
+    can be folded."""
+    lanes = channels
+    while 2 * lanes <= min(LANES, length):
+        lanes *= 2
+    return lanes
 
 
 def side_by_side(kernel: Callable[..., None], length: int, activations: int, *arguments: Any) -> None:
@@ -255,16 +291,35 @@ def _add_and_compare_two(row, other, total, top):  # type: ignore[no-untyped-def
         top[k] = larger if larger > top[k] else top[k]
 
 
+@inlined
+def _half(length, lanes):  # type: ignore[no-untyped-def]
+    """How much of a map goes by side by side with as much of its rest. Only where that is long: short stretches the
+    processor does not fetch ahead."""
+    half = length // (2 * lanes) * lanes
+    return half if half >= WORTH_TWO else 0
+
+
+@inlined
+def _fold(total, largest, length, mean, top):  # type: ignore[no-untyped-def]
+    """Turn the sums and maxima of the lanes into the mean and the maximum of each channel of a map."""
+    channels = len(mean)
+    width = len(total)
+    while width > channels:
+        width //= 2
+        for k in range(width):
+            total[k] += total[width + k]
+            largest[k] = largest[width + k] if largest[width + k] > largest[k] else largest[k]
+    for c in range(channels):
+        average = total[c] * channels / length
+        mean[c] = average
+        top[c] = largest[c] if math.isfinite(average) else average
+
+
 @compiled
-def _reduce(start, stop, maps, channels, mean, top):  # type: ignore[no-untyped-def]
+def _reduce(start, stop, lanes, maps, mean, top):  # type: ignore[no-untyped-def]
     """Maps as rows x (positions * channels), for the rows from `start` to `stop`; mean and top: rows x channels."""
     length = maps.shape[1]
-    lanes = channels  # a number of positions that is a power of two, so that they can be folded
-    while 2 * lanes <= min(LANES, length):
-        lanes *= 2
-    # Where a map is large, its two halves go by side by side; short stretches the processor does not fetch ahead
-    half = length // (2 * lanes) * lanes
-    half = half if half >= WORTH_TWO else 0
+    half = _half(length, lanes)
     total, largest = np.empty(lanes), np.empty(lanes, maps.dtype)
     for row in range(start, stop):
         total[:] = 0
@@ -275,13 +330,64 @@ def _reduce(start, stop, maps, channels, mean, top):  # type: ignore[no-untyped-
         for begin in range(2 * half, length, lanes):
             end = min(begin + lanes, length)
             _add_and_compare(maps[row, begin:end], total[: end - begin], largest[: end - begin])
-        width = lanes
-        while width > channels:
-            width //= 2
-            for k in range(width):
-                total[k] += total[width + k]
-                largest[k] = largest[width + k] if largest[width + k] > largest[k] else largest[k]
-        for c in range(channels):
-            average = total[c] * channels / length
-            mean[row, c] = average
-            top[row, c] = largest[c] if math.isfinite(average) else average
+        _fold(total, largest, length, mean[row], top[row])
+
+
+@inlined
+def _normalize(row, scale, shift, normalized):  # type: ignore[no-untyped-def]
+    for k in range(len(row)):
+        normalized[k] = row[k] * scale[k] + shift[k]
+
+
+@inlined
+def _rectify(row, floor, rectified):  # type: ignore[no-untyped-def]
+    for k in range(len(row)):
+        rectified[k] = floor if row[k] < floor else row[k]  # NaN stays NaN
+
+
+@compiled
+def _go_on(  # type: ignore[no-untyped-def]
+    start, stop, maps, scale, shift, floor, normalized, stages, mean, top
+):
+    """`_reduce` of the maps (stage 0), of the maps normalized (1, into `normalized` unless that is empty) and of those
+    rectified (2, into the maps), of which `stages` says which there are.
+
+    maps, normalized: rows x (positions * channels); scale, shift: one a lane; mean, top: 3 x rows x channels.
+    """
+    length, lanes = maps.shape[1], len(scale)
+    half = _half(length, lanes)
+    total, largest = np.empty((3, lanes)), np.empty((3, lanes), maps.dtype)
+    passing = np.empty((2, lanes), maps.dtype)
+    normalizes, rectifies = 1 in stages, 2 in stages
+    for row in range(start, stop):
+        total[:] = 0
+        largest[:] = -np.inf
+        for begin in range(0, half, lanes):
+            one, other = maps[row, begin : begin + lanes], maps[row, half + begin : half + begin + lanes]
+            if len(normalized):
+                first = normalized[row, begin : begin + lanes]
+                second = normalized[row, half + begin : half + begin + lanes]
+            else:
+                first, second = passing[0], passing[1]
+            _add_and_compare_two(one, other, total[0], largest[0])
+            _normalize(one, scale, shift, first)
+            _normalize(other, scale, shift, second)
+            if normalizes:
+                _add_and_compare_two(first, second, total[1], largest[1])
+            _rectify(first, floor, one)
+            _rectify(second, floor, other)
+            if rectifies:
+                _add_and_compare_two(one, other, total[2], largest[2])
+        for begin in range(2 * half, length, lanes):
+            end = min(begin + lanes, length)
+            one, width = maps[row, begin:end], end - begin
+            first = normalized[row, begin:end] if len(normalized) else passing[0, :width]
+            _add_and_compare(one, total[0, :width], largest[0, :width])
+            _normalize(one, scale, shift, first)
+            if normalizes:
+                _add_and_compare(first, total[1, :width], largest[1, :width])
+            _rectify(first, floor, one)
+            if rectifies:
+                _add_and_compare(one, total[2, :width], largest[2, :width])
+        for each in stages:
+            _fold(total[each], largest[each], length, mean[each, row], top[each, row])

@@ -80,6 +80,13 @@ class Moments:
             setattr(moments, name, by_row.transpose(-1, -2).flatten(-2).contiguous())
         return moments
 
+    def scaled(self, scale: Tensor, shift: Tensor) -> "Moments":
+        """The moments of scale * x + shift, with a scale and a shift for each unit."""
+        moments = copy(self)
+        moments.mean, moments.m2 = self.mean * scale + shift, self.m2 * scale.square()
+        moments.std_sum, moments.variance_sum = self.std_sum * scale.abs(), self.variance_sum * scale.square()
+        return moments
+
     def spread(self) -> tuple[Tensor, ...]:
         """What `measures.Spread` holds, of each unit; 0 where it is rounding."""
         magnitude, sample_std, sample_variance, variance_of_means = self.by.over_rotations(self.n, self.mean, self.m2)
@@ -125,6 +132,14 @@ class Series:
             largest = (self.current_largest or Largest.none(self.keep, self.channels, values.device)).add(units)
         self.current.add(units)  # which takes all or nothing where memory runs out
         self.current_largest = largest
+
+    def follow(self, other: "Series", scale: Tensor, shift: Tensor) -> None:
+        """Be at scale * x + shift of what `other` has seen of its class, with a scale and a shift for each channel."""
+        assert other.current is not None
+        self.channels, self.positions, self.channels_last = other.channels, other.positions, other.channels_last
+        last, positions = self.channels_last, self.positions
+        by_unit = [one.repeat(positions) if last else one.repeat_interleave(positions) for one in (scale, shift)]
+        self.current = other.current.scaled(*(each.double() for each in by_unit))
 
     def finish_class(self, label: int) -> None:
         """Close the class `label`, which has gone by; the next batch begins another."""

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rotvar import checksum, firing
 from rotvar.activations import Layer
+from rotvar.continuations import Continuation
 from rotvar.equivariance import Inverse
 from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
@@ -32,7 +33,10 @@ COLUMNS = [
     *(name for name in MEASURES if name not in firing.RATES),
 ]  # fmt: skip
 
+BY_POSITION = frozenset({"unit", "spatial", TURNED})  # the series whose statistics are taken at each position
+
 Done = set[tuple[Layer, str]]  # the series that have taken in a batch
+Pooled = tuple[Tensor, Tensor]  # means and maxima over the positions: (images * R) x channels each
 
 
 class Layerwise:
@@ -71,28 +75,58 @@ class Sweep:
         self.firing_rate = firing_rate
         self.keep = keep
         self.layers: dict[Layer, Layerwise] = {}  # in execution order
+        # Batch normalizations whose statistics at each position are those of a convolution, scaled and shifted
+        self.normalized: dict[Layer, tuple[Layer, Tensor, Tensor]] = {}
 
     @property
     def images(self) -> int:
         """How many images of the finished classes have been seen."""
         return next((series.everything.n for series in self._series() if series.everything), 0)
 
-    def update(self, layer: Layer, output: Tensor, rotations: int, done: Done) -> None:
+    def update(self, layer: Layer, output: Tensor, rotations: int, done: Done, pooled: Pooled | None = None) -> None:
         """Take in a layer's output for some images of one class: (images * R) x channels [x positions...].
 
-        Leaves out the series in `done`, which have taken in these images already, and adds the others to it.
+        Leaves out the series in `done`, which have taken in these images already, and adds the others to it. pooled:
+        the means and maxima over the positions, where they are known.
         """
-        maps = output.unflatten(0, (-1, rotations))
-        values = maps.flatten(3) if maps.dim() > 3 else maps.unsqueeze(3)  # images x R x channels x positions
-        layerwise = self.layers.setdefault(layer, Layerwise(values.shape[3]))
-        waiting = [name for name in kept_series(layerwise.positions, self.aggregations) if (layer, name) not in done]
-        for name, each in itertools.chain(reduced(values, waiting, self.by), self._turned(maps, waiting)):
-            series = layerwise.series.setdefault(name, Series(self.by, self.firing_rate, self.keep))
-            series.update(each)
-            done.add((layer, name))
+        self._take(layer, output, rotations, done, BY_POSITION)
+        self._take(layer, output, rotations, done, POOLED, pooled)
+
+    def go_on(
+        self, layers: Sequence[Layer], continuation: Continuation, output: Tensor, rotations: int, done: Done
+    ) -> Tensor | None:
+        """Take in a convolution's output and those of the layers after it, which are computed here by `kernels`.
+
+        Returns the output of the last of `layers`, which takes the place of the convolution's in memory; or None, with
+        nothing done, for what `kernels.go_on` does not take.
+        """
+        from rotvar import kernels  # here, because a sweep that does not use it should not wait for numba
+
+        if output.dtype != torch.float32 or not output.is_contiguous(memory_format=torch.channels_last):
+            return None
+        convolution, *following = layers
+        self._take(convolution, output, rotations, done, BY_POSITION)
+        normalization = continuation.scale_and_shift()
+        outputs = [output for _ in layers]
+        if normalization:
+            positions = output[0, 0].numel()
+            kept = BY_POSITION.intersection(kept_series(positions, self.aggregations))
+            if "spatial" in kept:
+                self._series_of(following[0], positions, "spatial")
+                self.normalized[following[0]] = convolution, *normalization
+                done.add((following[0], "spatial"))
+            if kept - {"spatial"}:
+                outputs[1] = torch.empty_like(output)
+        normalized = outputs[1] if outputs[1] is not output else None
+        pooled = kernels.go_on(output, normalization, continuation.rectified, normalized)
+        for layer, values, means_and_maxima in zip(layers, outputs, pooled, strict=True):
+            self.update(layer, values, rotations, done, means_and_maxima)
+        return output
 
     def finish_class(self, label: int) -> None:
         """Close the class whose images have gone by."""
+        for layer, (convolution, scale, shift) in self.normalized.items():
+            self.layers[layer].series["spatial"].follow(self.layers[convolution].series["spatial"], scale, shift)
         for series in self._series():
             series.finish_class(label)
 
@@ -185,6 +219,33 @@ class Sweep:
             raise damaged(path, "is not a part of a measurement", error) from error
         return sweep, description["facts"]
 
+    def _take(
+        self,
+        layer: Layer,
+        output: Tensor,
+        rotations: int,
+        done: Done,
+        names: Collection[str],
+        pooled: Pooled | None = None,
+    ) -> None:
+        """`update`, for the series among `names`."""
+        positions = output[0, 0].numel()
+        self.layers.setdefault(layer, Layerwise(positions))
+        kept = kept_series(positions, self.aggregations)
+        waiting = [name for name in kept if name in names and (layer, name) not in done]
+        if not waiting:
+            return
+        maps = output.unflatten(0, (-1, rotations))
+        values = maps.flatten(3) if maps.dim() > 3 else maps.unsqueeze(3)  # images x R x channels x positions
+        for name, each in itertools.chain(reduced(values, waiting, self.by, pooled), self._turned(maps, waiting)):
+            self._series_of(layer, positions, name).update(each)
+            done.add((layer, name))
+
+    def _series_of(self, layer: Layer, positions: int, name: str) -> Series:
+        """The series of this name of a layer; a new one where there is none yet."""
+        series = self.layers.setdefault(layer, Layerwise(positions)).series
+        return series.setdefault(name, Series(self.by, self.firing_rate, self.keep))
+
     def _turned(self, maps: Tensor, waiting: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """The maps of a layer turned back, images x R x channels x positions, if it has maps and they can be."""
         if self.inverse and TURNED in waiting and maps.dim() == 5 and self.inverse.positions(*maps.shape[3:]):
@@ -247,10 +308,15 @@ def passes(positions: int, aggregations: Sequence[str]) -> int:
     return bool(kept & {"mean", "max"}) + bool(kept & {"unit", "spatial"}) + (TURNED in kept)
 
 
-def reduced(values: Tensor, kept: Sequence[str], by: Arithmetic) -> Iterator[tuple[str, Tensor]]:
-    """The values of each series of images x R x channels x positions, with one position for all but "spatial"."""
+def reduced(
+    values: Tensor, kept: Sequence[str], by: Arithmetic, pooled: Pooled | None = None
+) -> Iterator[tuple[str, Tensor]]:
+    """The values of each series of images x R x channels x positions, with one position for all but "spatial".
+
+    pooled: their means and maxima, where they are known.
+    """
     if {"mean", "max"} & set(kept):
-        means_and_maxima = by.mean_and_max(at_least_float32(values.flatten(0, 1)))
+        means_and_maxima = pooled or by.mean_and_max(at_least_float32(values.flatten(0, 1)))
         for name, each in zip(("mean", "max"), means_and_maxima, strict=True):
             if name in kept:
                 yield name, each.view(*values.shape[:3], 1)

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
+from rotvar.continuations import Continuation
 from rotvar.equivariance import Inverse
 from rotvar.errors import InputError
 from rotvar.firing import firing
@@ -121,7 +122,14 @@ def sweep(
     def run(batch: Tensor, done: Done) -> None:
         parameters = angles.repeat(len(batch), *[1] * (angles.dim() - 1))
         rotated = present(batch.repeat_interleave(len(angles), 0), parameters, mean, std, transform)
-        recorder.run(rotated, lambda layer, output: state.update(layer, output, len(angles), done))
+
+        def record(layer: Layer, output: Tensor) -> None:
+            state.update(layer, output, len(angles), done)
+
+        def go_on(layers: list[Layer], continuation: Continuation, output: Tensor) -> Tensor | None:
+            return state.go_on(layers, continuation, output, len(angles), done)
+
+        recorder.run(rotated, record, go_on if compiled else None)
 
     with evaluating(model), devices.computing(device, precision):
         first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std, transform)

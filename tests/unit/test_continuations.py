@@ -1,0 +1,262 @@
+"""What follows a convolution is computed while its statistics are taken, and is the same as one by one."""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from oracle import activations, measures
+from torch import nn
+from torch.nn import functional
+
+from rotvar import continuations, kernels, variance
+from rotvar.activations import Layer, Recorder
+from rotvar.errors import InputError
+from rotvar.results import MEASURES
+from rotvar.rotation import angles
+from rotvar.sweep import KNOWN_AGGREGATIONS
+
+CLASSES = ("a", "b")
+LABELS = torch.arange(10) % 2
+
+
+def convolution(channels: int = 3) -> nn.Conv2d:
+    return nn.Conv2d(channels, 3, 3, padding=1)
+
+
+def normalization() -> nn.BatchNorm2d:
+    """As training could leave it: one scale is negative, and one so small that its channel hardly varies."""
+    norm = nn.BatchNorm2d(3)
+    norm.running_mean = torch.tensor([0.2, -0.1, 0.0])
+    norm.running_var = torch.tensor([0.5, 2.0, 1.0])
+    norm.weight = nn.Parameter(torch.tensor([1.5, -0.7, 0.01]))
+    norm.bias = nn.Parameter(torch.tensor([0.1, 0.3, -0.002]))
+    return norm
+
+
+NETWORKS = {
+    "normalization and ReLU": lambda: [normalization(), nn.ReLU()],
+    "normalization alone": lambda: [normalization()],
+    "normalization without weights": lambda: [nn.BatchNorm2d(3, affine=False), nn.ReLU()],
+    "ReLU alone": lambda: [nn.ReLU()],
+    "ReLU in place": lambda: [normalization(), nn.ReLU(inplace=True)],
+    "ReLU, then normalization": lambda: [nn.ReLU(), normalization()],
+    "another non-linearity": lambda: [normalization(), nn.ELU()],
+    "a single position": lambda: [nn.AdaptiveAvgPool2d(1), convolution(), normalization(), nn.ReLU()],
+    "more of the same": lambda: [normalization(), nn.ReLU(), convolution(), normalization(), nn.ReLU()],
+}
+
+
+def network(following: list[nn.Module], channels: int = 1) -> nn.Sequential:
+    torch.manual_seed(1)
+    model = nn.Sequential(convolution(channels), *following, nn.Flatten(), nn.LazyLinear(2)).eval()
+    model(images(channels))
+    return model.to(memory_format=torch.channels_last)
+
+
+def images(channels: int = 1) -> torch.Tensor:
+    return torch.rand(len(LABELS), channels, 9, 9, generator=torch.Generator().manual_seed(0))
+
+
+def measure(model: nn.Module, **options) -> pd.DataFrame:
+    return variance.measure(model, images(), LABELS, CLASSES, angles(4), **options)
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch) -> Iterator[list[int]]:
+    """Sweeps are compiled, whatever their size; how many stages each call of `kernels.go_on` computed."""
+    calls: list[int] = []
+    go_on = kernels.go_on
+
+    def counted(*arguments):
+        pooled = go_on(*arguments)
+        calls.append(len(pooled))
+        return pooled
+
+    monkeypatch.setattr(variance, "WORTH_COMPILING", 0)
+    monkeypatch.setattr(kernels, "go_on", counted)
+    yield calls
+
+
+# the same as one by one
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_everything_agrees_with_the_literal_evaluation(name, at_once):
+    model = network(NETWORKS[name]())
+    table = measure(model, batch_size=12)
+    assert at_once
+    layers = activations(model, images(), angles(4))
+    for layer, values in layers.items():
+        rows = table[(table["layer"] == layer) & (table["stratum"] == "all")]
+        if not len(rows):  # flatten
+            continue
+        a = values.flatten(3).numpy() if values.dim() > 3 else values.unsqueeze(3).numpy()
+        for aggregation, each in {
+            "mean": a.mean(3, keepdims=True),
+            "max": a.max(3, keepdims=True),
+            "spatial": a,
+        }.items():
+            found = rows[rows["aggregation"] == aggregation][list(MEASURES[:5])].to_numpy().T
+            np.testing.assert_allclose(found, measures(each)[:5], rtol=1e-5, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_measure_and_stratum_is_that_of_layers_one_by_one(name, monkeypatch, at_once):
+    model = network(NETWORKS[name]())
+    options = dict(aggregations=KNOWN_AGGREGATIONS, firing_rate=0.2)
+    together = measure(model, **options)
+    taken = len(at_once)
+    monkeypatch.setattr(continuations, "find", lambda *_: {})
+    one_by_one = measure(model, **options)
+    assert taken and len(at_once) == taken
+    pd.testing.assert_frame_equal(together, one_by_one, rtol=1e-5)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_network_computes_what_it_computes_alone(name):
+    model, batch = network(NETWORKS[name]()), images().contiguous(memory_format=torch.channels_last)
+
+    def go_on(layers, continuation, output):
+        kernels.go_on(output, continuation.scale_and_shift(), continuation.rectified, None)
+        return output
+
+    with torch.inference_mode():
+        torch.testing.assert_close(Recorder(model).run(batch, lambda *_: None, go_on), model(batch), rtol=1e-6, atol=0)
+
+
+def test_where_memory_runs_out_nothing_is_counted_twice():
+    class Full(nn.Tanh):
+        most = len(LABELS)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            if len(x) > self.most:
+                raise torch.OutOfMemoryError("memory is full")
+            return super().forward(x)
+
+    model = network([normalization(), nn.ReLU(), Full()])
+    halved = measure(model, batch_size=20)
+    Full.most = 20
+    pd.testing.assert_frame_equal(halved, measure(model, batch_size=20), rtol=1e-5)
+
+
+def test_parts_of_a_measurement_may_be_taken_in_either_way(monkeypatch):
+    model = network(NETWORKS["normalization and ReLU"]())
+    parts = []
+    for label in range(2):
+        monkeypatch.setattr(variance, "WORTH_COMPILING", 0 if label else np.inf)
+        parts.append(variance.sweep(model, images(), LABELS, CLASSES, angles(4), part=[label]))
+    parts[0].merge(parts[1])
+    pd.testing.assert_frame_equal(parts[0].table(), measure(model), rtol=1e-5)
+
+
+def test_weights_that_are_not_finite_are_told_with_their_layer():
+    model = network([normalization(), nn.ReLU()])
+    model[1].bias.data[1] = torch.nan
+    with pytest.raises(InputError, match="layer 1, unit 1: its activations are NaN"):
+        measure(model)
+
+
+# where it is done
+
+
+class Residual(nn.Module):
+    """A convolution that is added to its own normalization."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = convolution(1), normalization()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.conv(x)
+        return x + functional.relu(self.norm(x))
+
+
+class Functional(nn.Module):
+    def __init__(self, relu: object) -> None:
+        super().__init__()
+        self.conv, self.norm, self.relu = convolution(1), normalization(), relu
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.norm(self.conv(x))
+        return x.relu() if self.relu is None else self.relu(x)  # type: ignore[operator]
+
+
+def found(model: nn.Module) -> dict[str, list[str]]:
+    graph = torch.fx.symbolic_trace(model.eval()).graph
+    following = continuations.find(graph, dict(model.named_modules()))
+    return {node.name: [each.name for each in one.nodes] for node, one in following.items()}
+
+
+@pytest.mark.parametrize("relu", [functional.relu, torch.relu, None], ids=["functional", "torch", "method"])
+def test_a_relu_may_be_a_function(relu):
+    assert found(Functional(relu)) == {"conv": ["norm", "relu"]}
+
+
+def test_what_another_layer_reads_is_left_in_place():
+    assert found(Residual()) == {}
+
+
+@pytest.mark.parametrize("others", [[], [nn.MaxPool2d(2)], [nn.BatchNorm2d(3, track_running_stats=False)]])
+def test_where_nothing_follows_that_can_be_computed_nothing_is(others):
+    assert found(nn.Sequential(convolution(1), *others)) == {}
+
+
+@pytest.mark.parametrize(
+    ("options", "calls"),
+    [
+        ({}, [3, 3]),
+        ({"layers": ["0", "2"]}, []),  # one of the three is not shown
+        ({"channel_axes": {"1": 2}}, []),  # one of the three is to be taken otherwise
+        ({"precision": "bfloat16"}, []),
+    ],
+)
+def test_layers_are_taken_together_only_where_they_are_measured_alike(options, calls, at_once):
+    measure(network([normalization(), nn.ReLU()]), batch_size=100, **options)
+    assert at_once == calls  # a batch for each class
+
+
+def test_other_layouts_are_taken_one_by_one(at_once):
+    model = network([normalization(), nn.ReLU()]).to(memory_format=torch.contiguous_format)
+    measure(model)
+    assert not at_once
+
+
+def test_a_recorder_shows_every_layer_where_nothing_is_taken_together():
+    shown: list[Layer] = []
+    model = network([normalization(), nn.ReLU()])
+    Recorder(model).run(images(), lambda layer, _: shown.append(layer), lambda *_: None)
+    assert [layer.name for layer in shown] == ["0", "1", "2", "4"]
+
+
+# the kernel
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("side", [1, 5, 40])
+@pytest.mark.parametrize("kept", [False, True])
+def test_the_kernel_computes_the_layers_and_their_means_and_maxima(side, kept, threads, monkeypatch):
+    monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    x = torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(0))
+    x = x.contiguous(memory_format=torch.channels_last)
+    scale, shift = torch.tensor([2.0, -1.0, 0.0]), torch.tensor([0.1, 0.0, -3.0])
+    y = x * scale[:, None, None] + shift[:, None, None]
+    normalized = torch.empty_like(x) if kept else None
+    output = x.clone()
+    pooled = kernels.go_on(output, (scale, shift), True, normalized)
+    torch.testing.assert_close(output, y.relu())
+    if normalized is not None:
+        torch.testing.assert_close(normalized, y)
+    for (means, maxima), expected in zip(pooled, (x, y, y.relu()), strict=True):
+        torch.testing.assert_close(means, expected.double().mean((2, 3)), rtol=1e-6, atol=1e-7)
+        torch.testing.assert_close(maxima, expected.amax((2, 3)))
+
+
+@pytest.mark.parametrize("side", [5, 40])
+def test_nan_goes_through_a_relu(side):
+    x = torch.ones(2, 3, side, side).contiguous(memory_format=torch.channels_last)
+    x[1, 2, 1, 1] = torch.nan
+    kernels.go_on(x, None, True, None)
+    assert torch.equal(x.isnan().nonzero(), torch.tensor([[1, 2, 1, 1]]))
