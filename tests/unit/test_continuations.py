@@ -217,6 +217,23 @@ def test_layers_are_taken_together_only_where_they_are_measured_alike(options, c
     assert at_once == calls  # a batch for each class
 
 
+def test_what_is_not_one_map_an_image_is_no_activation_here_either(at_once):
+    """Two halves of each image go through the convolution as images of their own."""
+
+    class Halves(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.relu, self.fc = convolution(1), nn.ReLU(), nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            halves = torch.cat([x[:, :, :4], x[:, :, 4:8]])
+            first, second = self.relu(self.conv(halves)).mean((2, 3)).chunk(2)
+            return self.fc(first + second)
+
+    table = measure(Halves().to(memory_format=torch.channels_last))
+    assert not at_once and {"conv", "relu"}.isdisjoint(table["layer"]) and "fc" in set(table["layer"])
+
+
 def test_other_layouts_are_taken_one_by_one(at_once):
     model = network([normalization(), nn.ReLU()]).to(memory_format=torch.contiguous_format)
     measure(model)

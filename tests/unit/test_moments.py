@@ -261,6 +261,14 @@ def test_a_value_that_is_not_finite_shows_in_mean_and_maximum(by, positions, bro
         assert not finite[1, 2] and finite.sum() == 5
 
 
+def test_moments_are_scaled_and_shifted_unit_by_unit(by):
+    values, scale, shift = noise(20, 4, 3).double(), torch.tensor([2.0, -0.5, 0.0]), torch.tensor([0.0, 7.0, 1.0])
+    scaled, expected = moments_of(by, values).scaled(scale, shift), moments_of(by, values * scale + shift)
+    for name in Moments.TENSORS:
+        torch.testing.assert_close(getattr(scaled, name), getattr(expected, name), rtol=1e-9, atol=1e-12)
+    assert scaled.n == 20
+
+
 def test_a_multiple_of_a_unit_has_multiples_of_its_stds_and_the_same_ratio(by):
     values = noise(20, 4, 3)
     scaled = as_array(accumulated(by, values, [20]).scaled(49))

@@ -91,9 +91,9 @@ class Recorder:
             record(layer, output if axis == 1 else output.movedim(axis, 1))
 
         def go_on_if_shown(shown: list[Layer], continuation: Continuation, output: Tensor) -> Tensor | None:
-            if go_on is None or not all(matches(layer.name, self.layers) for layer in shown):
+            if go_on is None or not is_activation(output, len(batch)):
                 return None
-            if any(matches(layer.name, self.channel_axes) for layer in shown):
+            if any(not matches(one.name, self.layers) or matches(one.name, self.channel_axes) for one in shown):
                 return None
             return go_on(shown, continuation, output)
 
