@@ -8,8 +8,8 @@ from typing import Any, TypeGuard
 
 from torch import Tensor, fx, nn
 
-from rotvar import continuations
-from rotvar.continuations import Continuation
+from rotvar import fusions
+from rotvar.fusions import Fusion
 
 # What an operation is called in results and figures, by a part of its class's or function's name (first match)
 KINDS = (
@@ -43,9 +43,9 @@ class Layer:
 
 Record = Callable[[Layer, Tensor], None]
 Show = Callable[[Layer, object, int], None]
-# Takes a convolution and what follows it, and the convolution's output; returns what the last of them makes of it, or
-# None where they have to go one by one
-GoOn = Callable[[list[Layer], Continuation, Tensor], Tensor | None]
+# Takes a convolution and the layers to fuse with it, and the convolution's output; returns what the last of them makes
+# of it, or None where they have to go one by one
+Fuse = Callable[[list[Layer], Fusion, Tensor], Tensor | None]
 
 
 class Recorder:
@@ -75,11 +75,11 @@ class Recorder:
         except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, ValueError, NotImplementedError):
             self.graph = None
 
-    def run(self, batch: Tensor, record: Record, go_on: GoOn | None = None) -> Tensor:
+    def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
 
-        go_on: computes what follows a convolution (`continuations`) and records all of it, where the network is traced
-        and all these layers are shown.
+        fuse: computes the layers to fuse with a convolution (`fusions`) and records all of them, where the network is
+        traced and all are shown.
         """
 
         def show(layer: Layer, output: object, axis: int) -> None:
@@ -90,16 +90,16 @@ class Recorder:
                     axis = chosen
             record(layer, output if axis == 1 else output.movedim(axis, 1))
 
-        def go_on_if_shown(shown: list[Layer], continuation: Continuation, output: Tensor) -> Tensor | None:
-            if go_on is None or not is_activation(output, len(batch)):
+        def fuse_if_shown(shown: list[Layer], fusion: Fusion, output: Tensor) -> Tensor | None:
+            if fuse is None or not is_activation(output, len(batch)):
                 return None
             if any(not matches(one.name, self.layers) or matches(one.name, self.channel_axes) for one in shown):
                 return None
-            return go_on(shown, continuation, output)
+            return fuse(shown, fusion, output)
 
         if self.graph is None:
             return self._run_hooked(batch, show)
-        return self.graph.run_shown(batch, show, go_on_if_shown)
+        return self.graph.run_shown(batch, show, fuse_if_shown)
 
     def _run_hooked(self, batch: Tensor, show: Show) -> Tensor:
         taken: set[str] = set()
@@ -190,13 +190,13 @@ class _Interpreter(fx.Interpreter):
                 self.layers[node] = Layer(unique(dotted_name(node), taken), kind)
         self.targets = {node: modules.get(str(node.target), node.target) for node in graph.nodes}
         self.axes: dict[fx.Node, int | None] = {}  # the axis of the channels in each value; None for parameters
-        self.continuations = continuations.find(graph, modules)
+        self.fusions = fusions.find(self.targets)
         self.computed: dict[fx.Node, Tensor] = {}  # ahead of its turn
         self.show: Show
-        self.go_on: GoOn
+        self.fuse: Fuse
 
-    def run_shown(self, batch: Tensor, show: Show, go_on: GoOn) -> Tensor:
-        self.show, self.go_on, self.computed = show, go_on, {}
+    def run_shown(self, batch: Tensor, show: Show, fuse: Fuse) -> Tensor:
+        self.show, self.fuse, self.computed = show, fuse, {}
         return self.run(batch)
 
     def run_node(self, n: fx.Node) -> Any:
@@ -206,13 +206,13 @@ class _Interpreter(fx.Interpreter):
         values = output[0] if isinstance(output, tuple) else output  # attention gives its weights as well
         if n not in self.axes:
             self.axes[n] = self.channel_axis(n, values)
-        continuation = self.continuations.get(n)
-        if continuation:
-            shown = [self.layers[node] for node in (n, *continuation.nodes)]
-            last = self.go_on(shown, continuation, output)
+        fusion = self.fusions.get(n)
+        if fusion:
+            shown = [self.layers[node] for node in (n, *fusion.nodes)]
+            last = self.fuse(shown, fusion, output)
             if last is not None:
-                self.axes |= dict.fromkeys(continuation.nodes, 1)
-                self.computed = dict.fromkeys(continuation.nodes, last)
+                self.axes |= dict.fromkeys(fusion.nodes, 1)
+                self.computed = dict.fromkeys(fusion.nodes, last)
                 return output
         layer = self.layers.get(n)
         if layer is not None:

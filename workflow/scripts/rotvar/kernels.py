@@ -78,10 +78,10 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
     return mean, top
 
 
-def go_on(
+def fuse(
     output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a convolution while its output is read for its statistics.
+    """Compute the batch normalization and the ReLU after a convolution in the pass that takes the statistics of all.
 
     output: rows x channels x height x width, float32, channels last; in place it becomes what the last of the layers
     makes of it. normalization: a scale and a shift for each channel, if there is one; rectified: whether there is a
@@ -100,7 +100,7 @@ def go_on(
     means = torch.empty(3, rows, channels, dtype=torch.float64)
     maxima = torch.empty(3, rows, channels, dtype=output.dtype)
     arrays = maps.numpy(), *factors, floor, kept.numpy(), np.array(stages), means.numpy(), maxima.numpy()
-    side_by_side(_go_on, rows, len(stages) * output.numel(), *arrays)
+    side_by_side(_fuse, rows, len(stages) * output.numel(), *arrays)
     return [(means[stage], maxima[stage]) for stage in stages]
 
 
@@ -346,7 +346,7 @@ def _rectify(row, floor, rectified):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _go_on(  # type: ignore[no-untyped-def]
+def _fuse(  # type: ignore[no-untyped-def]
     start, stop, maps, scale, shift, floor, normalized, stages, mean, top
 ):
     """`_reduce` of the maps (stage 0), of the maps normalized (1, into `normalized` unless that is empty) and of those

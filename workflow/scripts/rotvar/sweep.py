@@ -15,11 +15,11 @@ from torch import Tensor
 
 from rotvar import checksum, firing
 from rotvar.activations import Layer
-from rotvar.continuations import Continuation
 from rotvar.equivariance import Inverse
 from rotvar.errors import InputError, damaged
 from rotvar.files import atomic
 from rotvar.firing import Largest
+from rotvar.fusions import Fusion
 from rotvar.measures import NAMES, Statistics, holm
 from rotvar.moments import Arithmetic, Moments, Series, arithmetic, at_least_float32
 from rotvar.results import MEASURES
@@ -92,13 +92,13 @@ class Sweep:
         self._take(layer, output, rotations, done, BY_POSITION)
         self._take(layer, output, rotations, done, POOLED, pooled)
 
-    def go_on(
-        self, layers: Sequence[Layer], continuation: Continuation, output: Tensor, rotations: int, done: Done
+    def fuse(
+        self, layers: Sequence[Layer], fusion: Fusion, output: Tensor, rotations: int, done: Done
     ) -> Tensor | None:
-        """Take in a convolution's output and those of the layers after it, which are computed here by `kernels`.
+        """Take in a convolution's output and those of the layers fused with it, which are computed here by `kernels`.
 
         Returns the output of the last of `layers`, which takes the place of the convolution's in memory; or None, with
-        nothing done, for what `kernels.go_on` does not take.
+        nothing done, for what `kernels.fuse` does not take.
         """
         from rotvar import kernels  # here, because a sweep that does not use it should not wait for numba
 
@@ -106,7 +106,7 @@ class Sweep:
             return None
         convolution, *following = layers
         self._take(convolution, output, rotations, done, BY_POSITION)
-        normalization = continuation.scale_and_shift()
+        normalization = fusion.scale_and_shift()
         outputs = [output for _ in layers]
         if normalization:
             positions = output[0, 0].numel()
@@ -118,7 +118,7 @@ class Sweep:
             if kept - {"spatial"}:
                 outputs[1] = torch.empty_like(output)
         normalized = outputs[1] if outputs[1] is not output else None
-        pooled = kernels.go_on(output, normalization, continuation.rectified, normalized)
+        pooled = kernels.fuse(output, normalization, fusion.rectified, normalized)
         for layer, values, means_and_maxima in zip(layers, outputs, pooled, strict=True):
             self.update(layer, values, rotations, done, means_and_maxima)
         return output

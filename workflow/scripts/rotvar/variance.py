@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from rotvar import devices, memory
 from rotvar.activations import Layer, Recorder, matches
-from rotvar.continuations import Continuation
 from rotvar.equivariance import Inverse
 from rotvar.errors import InputError
 from rotvar.firing import firing
+from rotvar.fusions import Fusion
 from rotvar.rotation import present, rotate
 from rotvar.summary import SUMMARY_STRATA
 from rotvar.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, TURNED, Done, Sweep, kept_series, passes
@@ -126,10 +126,10 @@ def sweep(
         def record(layer: Layer, output: Tensor) -> None:
             state.update(layer, output, len(angles), done)
 
-        def go_on(layers: list[Layer], continuation: Continuation, output: Tensor) -> Tensor | None:
-            return state.go_on(layers, continuation, output, len(angles), done)
+        def fuse(layers: list[Layer], fusion: Fusion, output: Tensor) -> Tensor | None:
+            return state.fuse(layers, fusion, output, len(angles), done)
 
-        recorder.run(rotated, record, go_on if compiled else None)
+        recorder.run(rotated, record, fuse if compiled else None)
 
     with evaluating(model), devices.computing(device, precision):
         first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std, transform)

@@ -1,4 +1,4 @@
-"""What follows a convolution is computed while its statistics are taken, and is the same as one by one."""
+"""Layers that are fused with the convolution before them compute and measure the same as one by one."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from oracle import activations, measures
 from torch import nn
 from torch.nn import functional
 
-from rotvar import continuations, kernels, variance
+from rotvar import fusions, kernels, variance
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.results import MEASURES
@@ -64,18 +64,18 @@ def measure(model: nn.Module, **options) -> pd.DataFrame:
 
 
 @pytest.fixture(autouse=True)
-def at_once(monkeypatch) -> Iterator[list[int]]:
-    """Sweeps are compiled, whatever their size; how many stages each call of `kernels.go_on` computed."""
+def fused(monkeypatch) -> Iterator[list[int]]:
+    """Sweeps are compiled, whatever their size; how many stages each call of `kernels.fuse` computed."""
     calls: list[int] = []
-    go_on = kernels.go_on
+    fuse = kernels.fuse
 
     def counted(*arguments):
-        pooled = go_on(*arguments)
+        pooled = fuse(*arguments)
         calls.append(len(pooled))
         return pooled
 
     monkeypatch.setattr(variance, "WORTH_COMPILING", 0)
-    monkeypatch.setattr(kernels, "go_on", counted)
+    monkeypatch.setattr(kernels, "fuse", counted)
     yield calls
 
 
@@ -83,10 +83,10 @@ def at_once(monkeypatch) -> Iterator[list[int]]:
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_everything_agrees_with_the_literal_evaluation(name, at_once):
+def test_everything_agrees_with_the_literal_evaluation(name, fused):
     model = network(NETWORKS[name]())
     table = measure(model, batch_size=12)
-    assert at_once
+    assert fused
     layers = activations(model, images(), angles(4))
     for layer, values in layers.items():
         rows = table[(table["layer"] == layer) & (table["stratum"] == "all")]
@@ -103,14 +103,14 @@ def test_everything_agrees_with_the_literal_evaluation(name, at_once):
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_measure_and_stratum_is_that_of_layers_one_by_one(name, monkeypatch, at_once):
+def test_every_measure_and_stratum_is_that_of_layers_one_by_one(name, monkeypatch, fused):
     model = network(NETWORKS[name]())
     options = dict(aggregations=KNOWN_AGGREGATIONS, firing_rate=0.2)
     together = measure(model, **options)
-    taken = len(at_once)
-    monkeypatch.setattr(continuations, "find", lambda *_: {})
+    taken = len(fused)
+    monkeypatch.setattr(fusions, "find", lambda *_: {})
     one_by_one = measure(model, **options)
-    assert taken and len(at_once) == taken
+    assert taken and len(fused) == taken
     pd.testing.assert_frame_equal(together, one_by_one, rtol=1e-5)
 
 
@@ -118,12 +118,12 @@ def test_every_measure_and_stratum_is_that_of_layers_one_by_one(name, monkeypatc
 def test_the_network_computes_what_it_computes_alone(name):
     model, batch = network(NETWORKS[name]()), images().contiguous(memory_format=torch.channels_last)
 
-    def go_on(layers, continuation, output):
-        kernels.go_on(output, continuation.scale_and_shift(), continuation.rectified, None)
+    def fuse(layers, fusion, output):
+        kernels.fuse(output, fusion.scale_and_shift(), fusion.rectified, None)
         return output
 
     with torch.inference_mode():
-        torch.testing.assert_close(Recorder(model).run(batch, lambda *_: None, go_on), model(batch), rtol=1e-6, atol=0)
+        torch.testing.assert_close(Recorder(model).run(batch, lambda *_: None, fuse), model(batch), rtol=1e-6, atol=0)
 
 
 def test_where_memory_runs_out_nothing_is_counted_twice():
@@ -184,9 +184,9 @@ class Functional(nn.Module):
 
 
 def found(model: nn.Module) -> dict[str, list[str]]:
-    graph = torch.fx.symbolic_trace(model.eval()).graph
-    following = continuations.find(graph, dict(model.named_modules()))
-    return {node.name: [each.name for each in one.nodes] for node, one in following.items()}
+    graph = Recorder(model.eval()).graph
+    assert graph is not None
+    return {node.name: [each.name for each in fusion.nodes] for node, fusion in graph.fusions.items()}
 
 
 @pytest.mark.parametrize("relu", [functional.relu, torch.relu, None], ids=["functional", "torch", "method"])
@@ -194,12 +194,12 @@ def test_a_relu_may_be_a_function(relu):
     assert found(Functional(relu)) == {"conv": ["norm", "relu"]}
 
 
-def test_what_another_layer_reads_is_left_in_place():
+def test_what_another_layer_reads_is_not_fused():
     assert found(Residual()) == {}
 
 
 @pytest.mark.parametrize("others", [[], [nn.MaxPool2d(2)], [nn.BatchNorm2d(3, track_running_stats=False)]])
-def test_where_nothing_follows_that_can_be_computed_nothing_is(others):
+def test_other_layers_are_not_fused(others):
     assert found(nn.Sequential(convolution(1), *others)) == {}
 
 
@@ -212,12 +212,12 @@ def test_where_nothing_follows_that_can_be_computed_nothing_is(others):
         ({"precision": "bfloat16"}, []),
     ],
 )
-def test_layers_are_taken_together_only_where_they_are_measured_alike(options, calls, at_once):
+def test_layers_are_fused_only_where_they_are_measured_alike(options, calls, fused):
     measure(network([normalization(), nn.ReLU()]), batch_size=100, **options)
-    assert at_once == calls  # a batch for each class
+    assert fused == calls  # a batch for each class
 
 
-def test_what_is_not_one_map_an_image_is_no_activation_here_either(at_once):
+def test_what_is_not_one_map_an_image_is_no_activation_here_either(fused):
     """Two halves of each image go through the convolution as images of their own."""
 
     class Halves(nn.Module):
@@ -231,16 +231,16 @@ def test_what_is_not_one_map_an_image_is_no_activation_here_either(at_once):
             return self.fc(first + second)
 
     table = measure(Halves().to(memory_format=torch.channels_last))
-    assert not at_once and {"conv", "relu"}.isdisjoint(table["layer"]) and "fc" in set(table["layer"])
+    assert not fused and {"conv", "relu"}.isdisjoint(table["layer"]) and "fc" in set(table["layer"])
 
 
-def test_other_layouts_are_taken_one_by_one(at_once):
+def test_other_layouts_are_not_fused(fused):
     model = network([normalization(), nn.ReLU()]).to(memory_format=torch.contiguous_format)
     measure(model)
-    assert not at_once
+    assert not fused
 
 
-def test_a_recorder_shows_every_layer_where_nothing_is_taken_together():
+def test_a_recorder_shows_every_layer_where_nothing_is_fused():
     shown: list[Layer] = []
     model = network([normalization(), nn.ReLU()])
     Recorder(model).run(images(), lambda layer, _: shown.append(layer), lambda *_: None)
@@ -262,7 +262,7 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(side, kept, t
     y = x * scale[:, None, None] + shift[:, None, None]
     normalized = torch.empty_like(x) if kept else None
     output = x.clone()
-    pooled = kernels.go_on(output, (scale, shift), True, normalized)
+    pooled = kernels.fuse(output, (scale, shift), True, normalized)
     torch.testing.assert_close(output, y.relu())
     if normalized is not None:
         torch.testing.assert_close(normalized, y)
@@ -275,5 +275,5 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(side, kept, t
 def test_nan_goes_through_a_relu(side):
     x = torch.ones(2, 3, side, side).contiguous(memory_format=torch.channels_last)
     x[1, 2, 1, 1] = torch.nan
-    kernels.go_on(x, None, True, None)
+    kernels.fuse(x, None, True, None)
     assert torch.equal(x.isnan().nonzero(), torch.tensor([[1, 2, 1, 1]]))

@@ -1,7 +1,7 @@
-"""Where a network goes on from a convolution with a batch normalization, a ReLU, or the one and then the other.
+"""The batch normalization and the ReLU after a convolution, which a CPU computes while it takes the statistics.
 
-They are layers of their own, but a CPU computes them and the statistics of all in one pass over the convolution's
-output (`kernels.go_on`), which one by one take five.
+One by one, the three layers and their statistics take five passes over the convolution's output; fused, one
+(`kernels.fuse`).
 """
 
 from collections.abc import Mapping
@@ -14,8 +14,8 @@ RELUS = (torch.relu, torch.relu_, nn.functional.relu, "relu", "relu_")
 
 
 @dataclass(frozen=True)
-class Continuation:
-    """What follows a convolution, and nothing else reads its output: `nodes`, a batch normalization, a ReLU or both."""
+class Fusion:
+    """What is fused with a convolution, whose output nothing else reads: a batch normalization, a ReLU or both."""
 
     nodes: tuple[fx.Node, ...]
     normalization: nn.BatchNorm2d | None
@@ -34,12 +34,12 @@ class Continuation:
         return scale, shift + norm.bias if norm.affine else shift
 
 
-def find(graph: fx.Graph, modules: Mapping[str, nn.Module]) -> dict[fx.Node, Continuation]:
-    """The continuation of each convolution of a traced network that has one."""
-    targets = {node: modules.get(str(node.target), node.target) for node in graph.nodes}
+def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:
+    """What can be fused with each convolution of a traced network, if anything; targets: the module or function of each
+    of its nodes."""
     found = {}
-    for node in graph.nodes:
-        if not isinstance(targets[node], nn.Conv2d):
+    for node, target in targets.items():
+        if not isinstance(target, nn.Conv2d):
             continue
         nodes = []
         normalization = None
@@ -52,7 +52,7 @@ def find(graph: fx.Graph, modules: Mapping[str, nn.Module]) -> dict[fx.Node, Con
         if follower and rectified:
             nodes.append(follower)
         if nodes:
-            found[node] = Continuation(tuple(nodes), normalization, rectified)
+            found[node] = Fusion(tuple(nodes), normalization, rectified)
     return found
 
 
