@@ -27,11 +27,11 @@ def finished(study: Path, tmp_path: Path) -> Path:
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every result, with its date."""
+    """Every file but logs and what Python compiled, with its date."""
     return {
         str(file.relative_to(folder)): (file.stat().st_mtime_ns, file.read_bytes())
         for file in folder.rglob("*")
-        if file.is_file() and not {"logs", ".snakemake"} & set(file.relative_to(folder).parts)
+        if file.is_file() and not {"logs", ".snakemake", "__pycache__"} & set(file.relative_to(folder).parts)
     }
 
 
