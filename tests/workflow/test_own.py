@@ -117,3 +117,20 @@ def test_what_cannot_be_is_a_sentence_before_any_job(folder, old, new, sentence)
     assert run.returncode != 0
     assert "Traceback" not in run.stderr
     assert sentence in run.stderr
+
+
+def test_a_network_without_maps_is_planned_unless_maps_are_to_be_drawn(folder):
+    (folder / "flat.py").write_text(
+        "from torch import nn\n\n\n"
+        "def flat(channels, image_size, classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(channels * image_size**2, classes))\n"
+    )
+    study = {"datasets": ["digits"], "models": ["flat"], "own_models": {"flat": {"factory": "flat:flat"}}}
+    (folder / "flat.yaml").write_text(yaml.safe_dump(FEW | study))
+    asked = ("--configfile", "flat.yaml", "--dry-run", "--quiet", "rules")
+    run = run_snakemake(folder, *asked)
+    assert run.returncode == 0, run.stderr
+    edit(folder / "flat.yaml", "images: []", "images: [0]")
+    run = run_snakemake(folder, *asked)
+    assert run.returncode != 0 and "Traceback" not in run.stderr
+    assert "the network has no layer with maps: ask for no images" in run.stderr

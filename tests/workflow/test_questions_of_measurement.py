@@ -21,7 +21,7 @@ STUDY = {
     "data": {"train_images": 20, "test_images": 40},
     "architectures": {"simple_conv": {"default": {"width": 2, "hidden": 3}, "cifar10": {"width": 3}}},
     "training": {"default": {"batch_size": 10}},
-    "measurement": {"angles": 4, "aggregations": ["mean", "spatial"]},
+    "measurement": {"angles": 4, "aggregations": ["mean", "spatial"], "firing_rate": 0.1},
     "figures": {"aggregations": ["mean", "spatial"]},
     "stability": {"replicates": 20, "difference": 0.1},
 }
@@ -105,6 +105,7 @@ def test_a_network_is_measured_on_the_images_of_the_other_data_set_in_its_own_sh
         mean=description["mean"],
         std=description["std"],
         aggregations=["mean", "spatial"],
+        firing_rate=0.1,
     )
     (file,) = (study / "results" / "transfer" / NETWORK).rglob("*.parquet")
     measured = results.read(file)
@@ -114,6 +115,8 @@ def test_a_network_is_measured_on_the_images_of_the_other_data_set_in_its_own_sh
     assert measured["normalized_variance"].to_list() == pytest.approx(
         expected["normalized_variance"].to_list(), rel=1e-4
     )
+    rates = [table["global_firing_rate"].to_list() for table in (measured, expected)]
+    assert rates[0] == pytest.approx(rates[1], rel=1e-4, nan_ok=True) and expected["global_firing_rate"].notna().any()
     assert results.metadata(file)["N"] == 40
 
 
