@@ -177,15 +177,16 @@ class Series:
 
     def _statistics(self, moments: Moments, largest: Largest | None) -> Statistics:
         """The measures, after averaging what varies over the positions of each channel."""
+        shape, axis = (self.channels, self.positions), 1
         if self.channels_last:
-            means = [each.view(self.positions, self.channels).mean(0) for each in moments.spread()]
-        else:
-            means = [each.view(self.channels, self.positions).mean(1) for each in moments.spread()]
+            shape, axis = (self.positions, self.channels), 0
+        means = torch.stack([each.view(shape).mean(axis) for each in moments.spread()])
         rotations = len(moments.mean)
-        statistics = Statistics.of(Spread(*map(as_array, means)), moments.n, rotations, self.positions)
+        # One array, because each is waited for where a GPU computes
+        statistics = Statistics.of(Spread(*as_array(means)), moments.n, rotations, self.positions)
         if largest is None or self.firing_rate is None:
             return statistics
-        local, share = map(as_array, largest.rates(self.firing_rate, rotations))
+        local, share = as_array(torch.stack(largest.rates(self.firing_rate, rotations)))
         return replace(statistics, local_firing_rate=local, global_firing_rate=share)
 
 
