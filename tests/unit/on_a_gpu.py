@@ -11,6 +11,7 @@ from torch import nn
 
 from rotvar import convergence, evaluation, models, retraining, stability, training, untrained, variance
 from rotvar.checkpoint import Checkpoint
+from rotvar.errors import InputError
 from rotvar.packed import Dataset
 from rotvar.rotation import angles
 from rotvar.sweep import KNOWN_AGGREGATIONS
@@ -163,6 +164,30 @@ def test_a_training_ends_as_on_the_cpu(deterministic):
 
     with made_up_gradients():
         on_both(train)
+
+
+class Unpooling(nn.Module):
+    """A network with an operation that PyTorch refuses to compute deterministically."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool, self.unpool = nn.MaxPool2d(2, return_indices=True), nn.MaxUnpool2d(2)
+        self.classify = nn.Linear(256, len(CLASSES))
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.classify(self.unpool(*self.pool(images)).flatten(1))
+
+
+def test_an_operation_that_is_not_deterministic_is_one_sentence():
+    data = dataset()
+    with made_up_gradients(), pretended() as device:
+        training.train(Unpooling().to(device), data, data, epochs=1)
+        with pytest.raises(InputError) as raised:
+            training.train(Unpooling().to(device), data, data, epochs=1, deterministic=True)
+    assert str(raised.value) == (
+        "PyTorch has no deterministic way to compute max_unpooling2d_forward_out, of this network: set deterministic "
+        "to false for it under training, in the configuration"
+    )
 
 
 def test_a_training_goes_on_from_a_checkpoint(tmp_path):

@@ -67,7 +67,8 @@ class Trainer:
     def train_batch(self) -> int:
         """Take the next step of the epoch; return the number of its images.
 
-        Raises InputError where the device's memory does not hold the batch.
+        Raises InputError where the device's memory does not hold the batch, and where the network cannot be computed
+        deterministically and has to be.
         """
         index = self.batches[self.step]
         parameters = self.augmentation.draw(len(index), self.generator) if self.augmentation.limits else None
@@ -79,10 +80,9 @@ class Trainer:
         try:
             self._descend(index.to(self.device, non_blocking=True), parameters)
         except Exception as error:
-            if not memory.exhausted(error):
-                raise
-            remedy = f"set batch_size to {self.batch_size // 2} for it under training, in the configuration"
-            raise InputError(f"{self.device} has too little memory for a batch of {len(index)}: {remedy}") from error
+            if sentence := self._mendable(error, len(index)):
+                raise InputError(f"{sentence} for it under training, in the configuration") from error
+            raise
         self.step += 1
         return len(index)
 
@@ -98,6 +98,18 @@ class Trainer:
         self.optimizer.step()
         self.losses[self.step] = loss.detach()
         self.correct += (output.argmax(1) == self.labels[index]).sum()
+
+    def _mendable(self, error: Exception, images: int) -> str | None:
+        """What to say of an error that another recipe avoids; None for any other error."""
+        if memory.exhausted(error):
+            batch_size = self.batch_size // 2
+            return f"{self.device} has too little memory for a batch of {images}: set batch_size to {batch_size}"
+        operation, refused, _ = str(error).partition(" does not have a deterministic implementation")
+        if refused:
+            return (
+                f"PyTorch has no deterministic way to compute {operation}, of this network: set deterministic to false"
+            )
+        return None
 
     def rate(self, step: int) -> float:
         """The learning rate of a step of this epoch."""
