@@ -540,7 +540,7 @@ def parser() -> argparse.ArgumentParser:
     add("precision-images", "images of `precision`", 100, type=int)
     add("memory-network", "data set and model of `memory`", "mnist/simple_conv")
     add("memory-images", "numbers of images of `memory`", [500, 2000, 10000], type=int, nargs="+")
-    add("memory-widths", "widths of `memory`, each with the fewest of these images", [8, 32, 64], type=int, nargs="+")
+    add("memory-widths", "widths of `memory`, each with the fewest of these images", [32, 64, 96], type=int, nargs="+")
     return p
 
 
