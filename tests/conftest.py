@@ -1,21 +1,26 @@
 """Tests share the machine's cores with each other and with other jobs: one thread each is faster than several."""
 
+import importlib.util
 import math
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import yaml
 from copies import copy_workflow, run_snakemake
 
 from rotvar import variance
-from rotvar.moments import Arithmetic, arithmetic
+from rotvar.moments import Arithmetic
 
 torch.set_num_threads(1)
+
+os.environ["TRITON_INTERPRET"] = "1"  # what Triton compiles for a GPU is computed by the CPU, step by step
 
 # A whole study that takes a minute: one small network, two trainings, two seeds, a hundred digits
 STUDY = {
@@ -63,15 +68,37 @@ def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module", params=["operations", "kernels"])
+def module(name: str) -> Arithmetic:
+    """What computes the statistics, by its name. What is for a GPU, Triton computes without one, step by step."""
+    if name == "gpu_kernels":
+        require(importlib.util.find_spec("triton"), "Triton is not installed")
+        from triton.runtime import interpreter
+
+        interpreter.InterpreterBuilder.create_fma = rounded_once
+    return importlib.import_module(f"rotvar.{name}")
+
+
+def rounded_once(_: object, x: Any, y: Any, z: Any) -> Any:
+    """x * y + z as a GPU rounds it; Triton's own stand-in rounds the product, too."""
+    exact = x.data.astype(np.float64) * y.data + z.data
+    return type(x)(exact.astype(z.data.dtype), z.dtype.scalar)
+
+
+@pytest.fixture(scope="module", params=["operations", "kernels", "gpu_kernels"])
 def by(request: pytest.FixtureRequest) -> Arithmetic:
-    """Each of the two ways in which a CPU computes the statistics."""
-    return arithmetic(compiled=request.param == "kernels")
+    """Each of the ways in which the statistics are computed."""
+    return module(request.param)
+
+
+@pytest.fixture(scope="module", params=["kernels", "gpu_kernels"])
+def compiled(request: pytest.FixtureRequest) -> Arithmetic:
+    """Each of the ways that are compiled."""
+    return module(request.param)
 
 
 @pytest.fixture(scope="module", params=["operations", "kernels"])
 def either_way(request: pytest.FixtureRequest) -> Iterator[None]:
     """Sweeps on a CPU, whatever their size, compute their statistics in one way, and then in the other."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(variance, "WORTH_COMPILING", 0 if request.param == "kernels" else math.inf)
+        patch.setitem(variance.WORTH_COMPILING, "cpu", 0 if request.param == "kernels" else math.inf)
         yield

@@ -16,7 +16,7 @@ SWEEP = """
 import json, sys, torch
 from torch import nn
 from rotvar import variance
-variance.WORTH_COMPILING = int(sys.argv[1]) or variance.WORTH_COMPILING
+variance.WORTH_COMPILING["cpu"] = int(sys.argv[1]) or variance.WORTH_COMPILING["cpu"]
 torch.manual_seed(0)
 model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.MaxPool2d(3), nn.Flatten(), nn.Linear(12, 5))
 table = variance.measure(model, torch.rand(6, 1, 8, 8), torch.arange(6) % 2, ["a", "b"], torch.tensor([0.0, 30.0]))

@@ -10,7 +10,7 @@ from oracle import activations, measures
 from torch import nn
 from torch.nn import functional
 
-from rotvar import fusions, kernels, variance
+from rotvar import fusions, kernels, operations, variance
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.results import MEASURES
@@ -64,18 +64,18 @@ def measure(model: nn.Module, **options) -> pd.DataFrame:
 
 
 @pytest.fixture(autouse=True)
-def fused(monkeypatch) -> Iterator[list[int]]:
-    """Sweeps are compiled, whatever their size; how many stages each call of `kernels.fuse` computed."""
+def fused(compiled, monkeypatch) -> Iterator[list[int]]:
+    """Sweeps are compiled, whatever their size; how many stages each call of `fuse` computed."""
     calls: list[int] = []
-    fuse = kernels.fuse
+    fuse = compiled.fuse
 
     def counted(*arguments):
         pooled = fuse(*arguments)
         calls.append(len(pooled))
         return pooled
 
-    monkeypatch.setattr(variance, "WORTH_COMPILING", 0)
-    monkeypatch.setattr(kernels, "fuse", counted)
+    monkeypatch.setattr(variance, "arithmetic", lambda *_: compiled)
+    monkeypatch.setattr(compiled, "fuse", counted)
     yield calls
 
 
@@ -115,11 +115,11 @@ def test_every_measure_and_stratum_is_that_of_layers_one_by_one(name, monkeypatc
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_the_network_computes_what_it_computes_alone(name):
+def test_the_network_computes_what_it_computes_alone(name, compiled):
     model, batch = network(NETWORKS[name]()), images().contiguous(memory_format=torch.channels_last)
 
     def fuse(layers, fusion, output):
-        kernels.fuse(output, fusion.scale_and_shift(), fusion.rectified, None)
+        compiled.fuse(output, fusion.scale_and_shift(), fusion.rectified, None)
         return output
 
     with torch.inference_mode():
@@ -141,11 +141,11 @@ def test_where_memory_runs_out_nothing_is_counted_twice():
     pd.testing.assert_frame_equal(halved, measure(model, batch_size=20), rtol=1e-5)
 
 
-def test_parts_of_a_measurement_may_be_taken_in_either_way(monkeypatch):
+def test_parts_of_a_measurement_may_be_taken_in_either_way(compiled, monkeypatch):
     model = network(NETWORKS["normalization and ReLU"]())
     parts = []
-    for label in range(2):
-        monkeypatch.setattr(variance, "WORTH_COMPILING", 0 if label else np.inf)
+    for label, by in enumerate((operations, compiled)):
+        monkeypatch.setattr(variance, "arithmetic", lambda *_, by=by: by)
         parts.append(variance.sweep(model, images(), LABELS, CLASSES, angles(4), part=[label]))
     parts[0].merge(parts[1])
     pd.testing.assert_frame_equal(parts[0].table(), measure(model), rtol=1e-5)
@@ -253,7 +253,7 @@ def test_a_recorder_shows_every_layer_where_nothing_is_fused():
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("side", [1, 5, 40])
 @pytest.mark.parametrize("kept", [False, True])
-def test_the_kernel_computes_the_layers_and_their_means_and_maxima(side, kept, threads, monkeypatch):
+def test_the_kernel_computes_the_layers_and_their_means_and_maxima(compiled, side, kept, threads, monkeypatch):
     monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     x = torch.randn(4, 3, side, side, generator=torch.Generator().manual_seed(0))
@@ -262,7 +262,7 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(side, kept, t
     y = x * scale[:, None, None] + shift[:, None, None]
     normalized = torch.empty_like(x) if kept else None
     output = x.clone()
-    pooled = kernels.fuse(output, (scale, shift), True, normalized)
+    pooled = compiled.fuse(output, (scale, shift), True, normalized)
     torch.testing.assert_close(output, y.relu())
     if normalized is not None:
         torch.testing.assert_close(normalized, y)
@@ -272,8 +272,8 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(side, kept, t
 
 
 @pytest.mark.parametrize("side", [5, 40])
-def test_nan_goes_through_a_relu(side):
+def test_nan_goes_through_a_relu(compiled, side):
     x = torch.ones(2, 3, side, side).contiguous(memory_format=torch.channels_last)
     x[1, 2, 1, 1] = torch.nan
-    kernels.fuse(x, None, True, None)
+    compiled.fuse(x, None, True, None)
     assert torch.equal(x.isnan().nonzero(), torch.tensor([[1, 2, 1, 1]]))

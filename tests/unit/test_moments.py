@@ -89,19 +89,19 @@ def test_moments_are_kept_in_float64_and_their_size_does_not_grow_with_the_image
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("rotations", [2, 3])
-def test_the_compiled_kernels_do_what_pytorchs_operations_do(rotations, dtype, threads, monkeypatch):
+def test_what_is_compiled_does_what_pytorchs_operations_do(compiled, rotations, dtype, threads, monkeypatch):
     """More units than one block holds, two classes in batches of 4 and 3 images, threads that share the units."""
     monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     values = (noise(14, rotations, 2 * kernels.BLOCK + 5) + 2).to(dtype)
     results = []
-    for by in (kernels, operations):
+    for by in (compiled, operations):
         merged, other = (moments_of(by, *one.split(4)) for one in values.split(7))
         merged.merge(other)
         results.append([*(getattr(merged, name) for name in Moments.TENSORS), *merged.spread()])
     *pairs, of_means = zip(*results, strict=True)
-    for compiled, expected in pairs:
-        torch.testing.assert_close(compiled, expected, rtol=1e-5, atol=0)
+    for found, expected in pairs:
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=0)
     torch.testing.assert_close(*of_means, rtol=1e-5, atol=1e-7)  # where means hardly differ, rounding is what is left
 
 
@@ -116,7 +116,9 @@ def test_what_is_taken_in_is_left_as_it_was(by):
 
 
 @pytest.mark.parametrize("offset", [0, 1, 1e3, 1e6])
-@pytest.mark.parametrize("sizes", [[256], [16] * 16, [1] * 256, [100, 1, 155]], ids=["one", "sixteen", "single", "odd"])
+@pytest.mark.parametrize(
+    "sizes", [[256], [16] * 16, [1] * 64 + [192], [100, 1, 155]], ids=["one", "sixteen", "single", "odd"]
+)
 def test_float32_activations_agree_with_the_definition_to_1e_5(by, offset, sizes):
     """At 1e6 floats are 1/16 apart: the noise is coarse then, but the same on both sides."""
     values = noise(256, 16, 5) + offset

@@ -321,7 +321,6 @@ def test_every_module_that_a_script_loads_is_an_input_of_its_rule(finished_study
         declared = {name for name in inputs[script] if name.endswith(".py")}
         missing = declared - used - {f"workflow/scripts/{script}.py"}
         assert used <= declared, script
-        # A script loads the compiled kernels when it has measured how much there is to do
-        assert missing == (
-            {"workflow/scripts/rotvar/kernels.py"} if "workflow/scripts/rotvar/moments.py" in used else set()
-        )
+        # A script loads what is compiled when it has measured how much there is to do
+        compiled = {f"workflow/scripts/rotvar/{name}.py" for name in ("kernels", "gpu_kernels")}
+        assert missing == (compiled if "workflow/scripts/rotvar/moments.py" in used else set())

@@ -82,7 +82,7 @@ def measure(
         outputs: dict[Layer, Tensor] = {}
         first = present(images[:1].to(device), angles[:1], mean, std)
         recorder.run(first, lambda layer, output: outputs.update({layer: output.to("meta")}))
-        by = arithmetic(worth_compiling(outputs, [aggregation], len(images) * len(angles), device))
+        by = arithmetic(worth_compiling(outputs, [aggregation], len(images) * len(angles), device), device)
         for block in tqdm(blocks(labels, seed), unit=" blocks", disable=None):
             for batch in images[block].split(max(1, BATCH_SIZE[device.type] // len(angles))):
                 repeated = batch.to(device).repeat_interleave(len(angles), 0)

@@ -1,7 +1,7 @@
-"""The batch normalization and the ReLU after a convolution, which a CPU computes while it takes the statistics.
+"""The batch normalization and the ReLU after a convolution, which are computed in the pass that takes the statistics.
 
 One by one, the three layers and their statistics take five passes over the convolution's output; fused, one
-(`kernels.fuse`).
+(`kernels.fuse`, `gpu_kernels.fuse`).
 """
 
 from collections.abc import Mapping

@@ -8,7 +8,8 @@ but for firing rates (`firing`), which need a share of all activations.
 
 from copy import copy
 from dataclasses import replace
-from typing import Protocol
+from importlib.util import find_spec
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ ROUNDING = torch.finfo(torch.float32).eps
 
 
 class Arithmetic(Protocol):
-    """The sums over many activations: `operations` by PyTorch, `kernels` compiled for a CPU."""
+    """The sums over many activations: `operations` by PyTorch, or compiled `kernels` and, for a GPU, `gpu_kernels`."""
 
     def accumulate(
         self, values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, variance_sum: Tensor
@@ -36,13 +37,29 @@ class Arithmetic(Protocol):
     def mean_and_max(self, values: Tensor) -> tuple[Tensor, Tensor]: ...
 
 
-def arithmetic(compiled: bool) -> Arithmetic:
-    """`kernels` if `compiled`, or `operations`."""
-    if not compiled:
-        return operations
-    from rotvar import kernels  # here, because a sweep that does not use it should not wait for numba
+@runtime_checkable
+class Compiled(Arithmetic, Protocol):
+    """What is compiled also computes layers in the pass that takes their statistics."""
 
-    return kernels
+    def fuse(
+        self, output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
+    ) -> list[tuple[Tensor, Tensor]]: ...
+
+
+def arithmetic(compiled: bool, device: torch.device) -> Arithmetic:
+    """The arithmetic for tensors of a device: `operations` unless `compiled`, and where Triton is missing or does not
+    work."""
+    # Imported here, because a sweep that does not use them should not wait for numba or Triton
+    if compiled and device.type == "cpu":
+        from rotvar import kernels
+
+        return kernels
+    if compiled and find_spec("triton"):
+        from rotvar import gpu_kernels
+
+        if gpu_kernels.usable(device):
+            return gpu_kernels
+    return operations
 
 
 class Moments:

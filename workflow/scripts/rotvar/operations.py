@@ -1,4 +1,4 @@
-"""The arithmetic of the statistics in PyTorch's operations: on a GPU, and on a CPU where compiling `kernels` would take
+"""The arithmetic of the statistics in PyTorch's operations, where compiling `kernels` or `gpu_kernels` would take
 longer than it saves. The functions are those of `kernels`, and so are their results, but for rounding.
 """
 

@@ -20,11 +20,11 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rotvar import devices, memory
+from rotvar import devices, memory, operations
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.measures import quotient
-from rotvar.moments import Moments, arithmetic, as_array
+from rotvar.moments import Moments, as_array
 from rotvar.rotation import present
 from rotvar.sweep import kept_series, reduced
 from rotvar.variance import BATCH_SIZE, evaluating
@@ -94,7 +94,7 @@ def measure(
             return
         values = output.unflatten(0, (-1, len(angles)))
         values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
-        for name, each in reduced(values, kept_series(values.shape[3], aggregations), arithmetic(compiled=False)):
+        for name, each in reduced(values, kept_series(values.shape[3], aggregations), operations):
             sums.setdefault((layer, name), _Sums()).update(each.flatten(2).double(), drawn)
 
     with evaluating(model), devices.computing(device, precision):

@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotvar import checksum, firing
+from rotvar import checksum, firing, operations
 from rotvar.activations import Layer
 from rotvar.equivariance import Inverse
 from rotvar.errors import InputError, damaged
@@ -21,7 +21,7 @@ from rotvar.files import atomic
 from rotvar.firing import Largest
 from rotvar.fusions import Fusion
 from rotvar.measures import NAMES, Statistics, holm
-from rotvar.moments import Arithmetic, Moments, Series, arithmetic, at_least_float32
+from rotvar.moments import Arithmetic, Compiled, Moments, Series, at_least_float32
 from rotvar.results import MEASURES
 
 POOLED = ("mean", "max", "sum")  # to one value a channel
@@ -55,22 +55,21 @@ class Sweep:
     """Every layer's statistics, class after class. It grows with layers, rotations and classes, and with images only
     where there is a firing rate.
 
-    compiled: whether `kernels` compute them, which are for a CPU, or PyTorch's operations. inverse: turns maps back,
-    for "same_equivariance". firing_rate, keep: as of a `Series`.
+    by: what computes them. inverse: turns maps back, for "same_equivariance". firing_rate, keep: as of a `Series`.
     """
 
     def __init__(
         self,
         classes: Iterable[str],
         aggregations: Iterable[str],
-        compiled: bool = False,
+        by: Arithmetic = operations,
         inverse: Inverse | None = None,
         firing_rate: float | None = None,
         keep: int = 0,
     ) -> None:
         self.classes = tuple(classes)
         self.aggregations = tuple(aggregations)
-        self.by = arithmetic(compiled)
+        self.by = by
         self.inverse = inverse
         self.firing_rate = firing_rate
         self.keep = keep
@@ -95,13 +94,13 @@ class Sweep:
     def fuse(
         self, layers: Sequence[Layer], fusion: Fusion, output: Tensor, rotations: int, done: Done
     ) -> Tensor | None:
-        """Take in a convolution's output and those of the layers fused with it, which are computed here by `kernels`.
+        """Take in a convolution's output and those of the layers fused with it, which are computed here.
 
         Returns the output of the last of `layers`, which takes the place of the convolution's in memory; or None, with
-        nothing done, for what `kernels.fuse` does not take.
+        nothing done, where layers go one by one: other types and layouts, and what is not compiled.
         """
-        from rotvar import kernels  # here, because a sweep that does not use it should not wait for numba
-
+        if not isinstance(self.by, Compiled):
+            return None
         if output.dtype != torch.float32 or not output.is_contiguous(memory_format=torch.channels_last):
             return None
         convolution, *following = layers
@@ -118,7 +117,7 @@ class Sweep:
             if kept - {"spatial"}:
                 outputs[1] = torch.empty_like(output)
         normalized = outputs[1] if outputs[1] is not output else None
-        pooled = kernels.fuse(output, normalization, fusion.rectified, normalized)
+        pooled = self.by.fuse(output, normalization, fusion.rectified, normalized)
         for layer, values, means_and_maxima in zip(layers, outputs, pooled, strict=True):
             self.update(layer, values, rotations, done, means_and_maxima)
         return output

@@ -18,6 +18,7 @@ from rotvar.equivariance import Inverse
 from rotvar.errors import InputError
 from rotvar.firing import firing
 from rotvar.fusions import Fusion
+from rotvar.moments import arithmetic
 from rotvar.rotation import present, rotate
 from rotvar.summary import SUMMARY_STRATA
 from rotvar.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, TURNED, Done, Sweep, kept_series, passes
@@ -28,11 +29,13 @@ log = logging.getLogger("rotvar")
 # still in its caches when the statistics and the next layer read it; on a GPU many, so that every layer keeps it busy.
 BATCH_SIZE = {"cpu": 256, "cuda": 2048}
 
-# The fewest activations (those that are read twice count twice) for which a CPU compiles `kernels`. On one core of an
-# AMD EPYC (Zen 4) importing numba and compiling take 5 s, and for the networks of config.yaml the kernels save 1 to 4
-# ns an activation against PyTorch's operations: at 2 ns, 5 s are saved here. Compiled code that is on disk already
-# does not count: what was measured before would then change the last digits of what is measured next.
-WORTH_COMPILING = 2_500_000_000
+# The fewest activations (those that are read twice count twice) for which the statistics are compiled. On one core of
+# an AMD EPYC (Zen 4) importing numba and compiling `kernels` take 5 s, and for the networks of config.yaml they save 1
+# to 4 ns an activation against PyTorch's operations: at 2 ns, 5 s are saved here. Compiling `gpu_kernels` takes about
+# as long there, and they save 24 bytes an activation, 7 ps at the 3.35 TB/s of an H100's memory: calculated, not
+# measured. Compiled code that is on disk already does not count: what was measured before would then change the last
+# digits of what is measured next.
+WORTH_COMPILING = {"cpu": 2.5e9, "cuda": 1e12}
 
 
 def measure(
@@ -129,7 +132,7 @@ def sweep(
         def fuse(layers: list[Layer], fusion: Fusion, output: Tensor) -> Tensor | None:
             return state.fuse(layers, fusion, output, len(angles), done)
 
-        recorder.run(rotated, record, fuse if compiled else None)
+        recorder.run(rotated, record, fuse)
 
     with evaluating(model), devices.computing(device, precision):
         first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std, transform)
@@ -137,7 +140,7 @@ def sweep(
         recorder.layers = layers  # the probe has shown all of them
         per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, device, batch_size)
         compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
-        state = Sweep(classes, aggregations, compiled, inverse, firing_rate, keep)
+        state = Sweep(classes, aggregations, arithmetic(compiled, device), inverse, firing_rate, keep)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
                 waiting = images[labels == label].to(device)
@@ -227,7 +230,7 @@ def worth_compiling(
 ) -> bool:
     """Whether the table is finished sooner if the statistics are compiled first."""
     read = sum(output[0].numel() * passes(output[0, 0].numel(), aggregations) for output in outputs.values())
-    return device.type == "cpu" and rotated_images * read >= WORTH_COMPILING
+    return rotated_images * read >= WORTH_COMPILING[device.type]
 
 
 def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done) -> int:

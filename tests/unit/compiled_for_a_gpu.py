@@ -1,0 +1,44 @@
+"""Compile all that is in gpu_kernels for GPUs of one compute capability, and print how long each kernel's code is.
+
+Run by test_gpu_kernels.py in a process of its own, because Triton compiles there, and nowhere else in the tests.
+"""
+
+import sys
+from pathlib import Path
+
+import torch
+from triton.backends.compiler import GPUTarget
+from triton.runtime import JITFunction, driver
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "scripts"))
+from rotvar import gpu_kernels
+
+
+class Driver:
+    """Of a GPU that is not there: all that compiling asks for."""
+
+    get_current_device = get_current_stream = staticmethod(lambda *_: 0)
+    get_current_target = staticmethod(lambda: GPUTarget("cuda", int(sys.argv[1]), 32))
+
+
+compile_and_launch = JITFunction.run
+
+
+def compile_only(kernel, *arguments, **options):
+    compiled = compile_and_launch(kernel, *arguments, **options | {"warmup": True})
+    print(kernel.fn.__name__, len(compiled.asm["cubin"]))
+
+
+JITFunction.run = compile_only
+driver.set_active(Driver())
+gpu_kernels._trial(gpu_kernels, torch.device("cpu"))
+for dtype in (torch.float32, torch.float64):
+    moments = [torch.zeros(shape, dtype=torch.float64) for shape in [(4, 1), (4, 1), (1,), (1,)]]
+    gpu_kernels.accumulate(torch.zeros(2, 4, 1, dtype=dtype), 0, *moments)
+    gpu_kernels.mean_and_max(torch.zeros(4, 20, 49, dtype=dtype))
+for channels in (1, 20, 64):
+    maps = torch.zeros(4, channels, 7, 7).to(memory_format=torch.channels_last)
+    factors = torch.ones(2, channels)
+    gpu_kernels.fuse(maps, (factors[0], factors[1]), True, maps)
+for normalization, rectified in ((None, True), ((factors[0], factors[1]), False), ((factors[0], factors[1]), True)):
+    gpu_kernels.fuse(maps, normalization, rectified, None)
