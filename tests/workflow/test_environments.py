@@ -25,6 +25,7 @@ PACKAGES = {
     "matplotlib": {"matplotlib-base"},  # without Qt
     "seaborn": {"seaborn-base"},  # without statsmodels
     "torch": {"pytorch", "pytorch-gpu"},
+    "triton": {"pytorch", "pytorch-gpu"},  # which the build for GPUs may bring; the library does without
 }
 # What no script imports: what the scripts are written in, the choice of a build, and what pandas imports for a table in
 # Markdown and in LaTeX
