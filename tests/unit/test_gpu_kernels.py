@@ -12,14 +12,18 @@ from pathlib import Path
 
 import pytest
 import torch
+from conftest import module
 
 from rotvar import moments, operations, variance
 from rotvar.activations import Layer
 
-gpu_kernels = pytest.importorskip("rotvar.gpu_kernels", reason="Triton is not installed")
-
 HERE = Path(__file__).parent
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gpu_kernels():
+    return module("gpu_kernels")
 
 
 @pytest.mark.parametrize("capability", [75, 90, 120], ids=["Turing", "Hopper", "Blackwell"])
@@ -34,12 +38,12 @@ def test_every_kernel_compiles_for(capability, tmp_path):
     assert all(int(size) > 1000 for size in compiled.values())
 
 
-def test_they_do_what_pytorchs_operations_do():
+def test_they_do_what_pytorchs_operations_do(gpu_kernels):
     assert gpu_kernels.usable(CPU)
 
 
 @pytest.mark.parametrize("reason", [RuntimeError("Failed to find C compiler\nat all"), AssertionError("")], ids=repr)
-def test_where_triton_does_not_work_pytorch_computes_and_the_log_says_why(reason, monkeypatch, caplog):
+def test_where_triton_does_not_work_pytorch_computes_and_the_log_says_why(gpu_kernels, reason, monkeypatch, caplog):
     def broken(*_):
         raise reason
 
@@ -54,19 +58,19 @@ def test_where_triton_does_not_work_pytorch_computes_and_the_log_says_why(reason
     ]
 
 
-def test_wrong_numbers_are_not_used(monkeypatch):
+def test_wrong_numbers_are_not_used(gpu_kernels, monkeypatch):
     monkeypatch.setattr(gpu_kernels, "merge", lambda *_: None)
     gpu_kernels.usable.cache_clear()
     assert not gpu_kernels.usable(CPU)
     gpu_kernels.usable.cache_clear()
 
 
-@pytest.mark.parametrize(("compiled", "usable", "used"), [
+@pytest.mark.parametrize(("worth", "usable", "used"), [
     (True, True, "gpu_kernels"), (True, False, "operations"), (False, True, "operations"),
 ])  # fmt: skip
-def test_a_gpu_computes_by_them_where_it_is_worth_compiling_and_they_work(compiled, usable, used, monkeypatch):
+def test_a_gpu_computes_by_them_where_it_is_worth_it_and_they_work(gpu_kernels, worth, usable, used, monkeypatch):
     monkeypatch.setattr(gpu_kernels, "usable", lambda device: usable)
-    assert moments.arithmetic(compiled, GPU).__name__ == f"rotvar.{used}"
+    assert moments.arithmetic(worth, GPU).__name__ == f"rotvar.{used}"
 
 
 def test_without_triton_pytorch_computes(monkeypatch):
@@ -90,7 +94,7 @@ def inside(values: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 @pytest.mark.parametrize("units", [1, 70, 513])
 @pytest.mark.parametrize("rotations", [2, 5])
-def test_nothing_is_read_or_written_beside_the_moments(units, rotations):
+def test_nothing_is_read_or_written_beside_the_moments(gpu_kernels, units, rotations):
     values, _ = inside(torch.randn(35, rotations, units, generator=torch.Generator().manual_seed(0)))
     sizes = [(rotations, units), (rotations, units), (units,), (units,)]
     expected = [torch.zeros(size, dtype=torch.float64) for size in sizes]
@@ -106,7 +110,7 @@ def test_nothing_is_read_or_written_beside_the_moments(units, rotations):
 
 @pytest.mark.parametrize("channels", [1, 20, 70])
 @pytest.mark.parametrize("channels_last", [False, True])
-def test_nothing_is_read_or_written_beside_the_maps(channels, channels_last):
+def test_nothing_is_read_or_written_beside_the_maps(gpu_kernels, channels, channels_last):
     layout = torch.channels_last if channels_last else torch.contiguous_format
     x = torch.randn(2, channels, 9, 11, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
     factors = torch.linspace(-1, 1, channels), torch.linspace(1, 2, channels)
