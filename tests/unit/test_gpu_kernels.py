@@ -58,8 +58,11 @@ def test_where_triton_does_not_work_pytorch_computes_and_the_log_says_why(gpu_ke
     ]
 
 
-def test_wrong_numbers_are_not_used(gpu_kernels, monkeypatch):
-    monkeypatch.setattr(gpu_kernels, "merge", lambda *_: None)
+@pytest.mark.parametrize(("name", "wrong"), [
+    ("merge", lambda *_: None), ("fuse", lambda *_: [(torch.zeros(40, 20).double(), torch.zeros(40, 20))] * 3),
+])  # fmt: skip
+def test_wrong_numbers_are_not_used(gpu_kernels, name, wrong, monkeypatch):
+    monkeypatch.setattr(gpu_kernels, name, wrong)
     gpu_kernels.usable.cache_clear()
     assert not gpu_kernels.usable(CPU)
     gpu_kernels.usable.cache_clear()

@@ -111,8 +111,14 @@ def usable(device: torch.device) -> bool:
     Triton needs a C compiler, for one thing, and raises whatever goes wrong.
     """
     try:
-        for found, expected in zip(_trial(sys.modules[__name__], device), _trial(operations, device), strict=True):
-            torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+        found, expected = _trial(sys.modules[__name__], device), _trial(operations, device)
+        maps = torch.linspace(-1, 2, 40 * 20 * 49, device=device).view(40, 20, 7, 7)
+        scale, shift = torch.linspace(-1, 1, 40, device=device).view(2, 20)
+        normalized = maps * scale[:, None, None] + shift[:, None, None]
+        layers = [each.flatten(2) for each in (maps.clone(), normalized, normalized.relu())]
+        found += [*fuse(maps, (scale, shift), True, None), maps.flatten(2)]
+        expected += [*map(operations.mean_and_max, layers), layers[-1]]
+        torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         log.warning("statistics are computed by PyTorch's operations, because Triton does not work here (%s)", why)
@@ -120,7 +126,7 @@ def usable(device: torch.device) -> bool:
     return True
 
 
-def _trial(by: ModuleType | Any, device: torch.device) -> list[Tensor]:
+def _trial(by: ModuleType | Any, device: torch.device) -> list[Any]:
     """What the functions of a module make of some numbers."""
     values = torch.linspace(-1, 2, 40 * 3 * 70, device=device).square().view(40, 3, 70)
     moments = [torch.zeros(shape, dtype=torch.float64, device=device) for shape in [(3, 70), (3, 70), (70,), (70,)]]
