@@ -7,7 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from copies import ROOT
+from safetensors.torch import save_file
 
 from rotvar.errors import InputError
 from rotvar.files import atomic
@@ -41,11 +43,15 @@ def test_writing_nothing_is_an_error(tmp_path: Path) -> None:
 
 
 def test_the_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
+    """Also where the writer is safetensors, which lets only the owner read its files."""
     usual = tmp_path / "usual"
     usual.touch()
-    with atomic(tmp_path / "new") as temporary:
+    with atomic(tmp_path / "table.csv") as temporary:
         temporary.touch()
-    assert (tmp_path / "new").stat().st_mode == usual.stat().st_mode
+    with atomic(tmp_path / "weights.safetensors") as temporary:
+        save_file({"weight": torch.zeros(2)}, temporary)
+    for name in ("table.csv", "weights.safetensors"):
+        assert (tmp_path / name).stat().st_mode == usual.stat().st_mode
 
 
 def test_what_a_killed_process_left_of_the_file_goes(tmp_path: Path) -> None:

@@ -24,7 +24,8 @@ def atomic(path: str | Path) -> Iterator[Path]:
 
     Parent folders are made. The temporary file stands beside the final one, because a rename is atomic only within
     a file system, keeps its suffix, because many writers choose the format by it, and is hidden, because readers of
-    whole folders (Arrow, `results.read`) skip hidden files. What a killed process left of the same file is removed.
+    whole folders (Arrow, `results.read`) skip hidden files. What a killed process left of the same file is removed. The
+    file has the permissions that the folder and the umask give to new ones, so that a group can share its results.
 
     Raises InputError where the system refuses: a full disk, a folder that may not be written to.
     """
@@ -34,7 +35,11 @@ def atomic(path: str | Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in leftovers(path):
             left.unlink()
+        temporary.touch()
+        permissions = temporary.stat().st_mode
+        temporary.unlink()
         yield temporary
+        temporary.chmod(permissions)  # safetensors lets only the owner read what it writes
         # Without this a crash of the machine can leave the new name on an empty file.
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
