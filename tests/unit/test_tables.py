@@ -119,12 +119,12 @@ def test_markdown(tmp_path: Path) -> None:
 
 
 def test_latex_is_booktabs_with_escaped_text(tmp_path: Path) -> None:
-    table = pd.DataFrame({"model": ["my_net & co", "vgg16"], "accuracy": [0.5, float("nan")]})
+    table = pd.DataFrame({"model": [r"my_net & co\100%", "vgg16"], "accuracy": [0.5, float("nan")]})
     tables.write(table, tmp_path / "accuracy.tex", caption="Accuracies.")
     text = (tmp_path / "accuracy.tex").read_text(encoding="utf-8")
     for part in [r"\toprule", r"\bottomrule", r"\caption{Accuracies.}", r"\begin{longtable}{lr}"]:
         assert part in text
-    assert r"my\_net \& co & 0.500 \\" in text
+    assert r"my\_net \& co\textbackslash 100\% & 0.500 \\" in text
     assert r"VGG16 & – \\" in text
 
 

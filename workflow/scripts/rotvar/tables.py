@@ -155,8 +155,8 @@ def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
             text = presentable(table).to_markdown(index=False, disable_numparse=True, colalign=_align(table)) + "\n"
         elif path.suffix == ".tex":
             letters = "".join(side[0] for side in _align(table))
-            text = presentable(table, escape=True).to_latex(
-                index=False, longtable=True, column_format=letters, caption=caption or None
+            text = presentable(table).to_latex(
+                index=False, escape=True, longtable=True, column_format=letters, caption=caption or None
             )
         elif path.suffix == ".sha256":
             text = sums
@@ -211,7 +211,7 @@ def _rank(column: pd.Series) -> pd.Series:
     return column.map(lambda name: (known.index(name) if name in known else len(known), name))
 
 
-def presentable(table: pd.DataFrame, escape: bool = False) -> pd.DataFrame:
+def presentable(table: pd.DataFrame) -> pd.DataFrame:
     """All text: titles for names, three decimals, a dash where there is no value."""
     shown = pd.DataFrame(index=table.index)
     for name in table.columns:
@@ -224,8 +224,6 @@ def presentable(table: pd.DataFrame, escape: bool = False) -> pd.DataFrame:
             titles = {"dataset": datasets, "measured_on": datasets, "model": MODELS}.get(name, {})
             text = column.astype(str).map(lambda entry, titles=titles: titles.get(entry, entry))
             text = text.where(column.notna(), "–")  # a whole number that may be missing
-        if escape:
-            text = text.str.replace(r"([&%$#_{}])", r"\\\1", regex=True)
         shown[_TITLES.get(name, name)] = text
     return shown
 
