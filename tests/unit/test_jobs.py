@@ -91,7 +91,7 @@ def test_a_signal_ends_it_and_leaves_nothing_half_written(number, status, tmp_pa
         os.kill(os.getpid(), number)
         time.sleep(10)
     assert ended.value.code == status
-    assert capsys.readouterr().err == "asked to stop: run again, and this file is made anew\n"
+    assert capsys.readouterr().err == "asked to stop: run again to make this file\n"
     assert list(tmp_path.iterdir()) == [tmp_path / "a.log"]
     assert signal.getsignal(number) is former
 

@@ -33,7 +33,7 @@ class _Log(logging.FileHandler):
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
-    raise Interrupted("asked to stop: run again, and this file is made anew", number)
+    raise Interrupted("asked to stop: run again to make this file", number)
 
 
 @contextmanager
