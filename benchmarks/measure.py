@@ -7,6 +7,7 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +36,7 @@ from rotvar.catalogue import DATASETS
 from rotvar.errors import InputError
 from rotvar.transformations import ROTATION
 
-PARTS = ("ratios", "first", "tmeasures", "precision", "memory")
+PARTS = ("ratios", "compiled", "first", "tmeasures", "precision", "memory")
 POOLED = ("mean", "max", "sum")
 EVERYTHING = (*POOLED, "spatial")
 # What a ratio should be: at most for the first two, at least for tmeasures
@@ -224,10 +225,49 @@ def ratios(whole: Subject, options: argparse.Namespace) -> dict[str, Any]:
     return found | {"ratios": {name: ratio(found, name, "bare") for name in ("mean_max_sum", "everything")}}
 
 
+def compiled(options: argparse.Namespace, dataset: str, name: str) -> dict[str, Any]:
+    """A sweep with compiled statistics against one with PyTorch's operations, and what compiling takes: from how many
+    activations on it pays. In a fresh process with no compiled code on disk."""
+    with no_compiled_code() as caches:
+        return in_fresh_process(compiled_or_not, options, dataset, name, environment=caches)
+
+
+def compiled_or_not(options: argparse.Namespace, dataset: str, name: str) -> dict[str, Any]:
+    whole = prepare(dataset, name, options)
+
+    def run(subject: Subject, aggregations: Sequence[str], least: float) -> float:
+        variance.WORTH_COMPILING[subject.device.type] = least
+        return seconds(partial(sweep, subject, aggregations, None, options.precision), subject.device, alone=True)
+
+    few = whole.first(2 * len(whole.classes))
+    run(few, EVERYTHING, math.inf)  # warms up everything else
+    compiling = run(few, EVERYTHING, 0) - run(few, EVERYTHING, 0)
+    subject = affordable(whole, options.images, run(few, EVERYTHING, math.inf) / len(few.images), options.seconds)
+    found: dict[str, Any] = {"images": len(subject.images), "compiling_seconds": compiling}
+    for label, aggregations in (("mean_max_sum", POOLED), ("everything", EVERYTHING)):
+        sides = {"operations": math.inf, "compiled": 0.0}
+        turns = {side: partial(run, subject, aggregations, least) for side, least in sides.items()}
+        taken = alternate(turns, options.repeats)
+        activations = variance.activations_read(outputs_of_an_image(subject), aggregations, subject.passes)
+        saved = (taken["median_seconds"]["operations"] - taken["median_seconds"]["compiled"]) / activations
+        found[label] = taken | {
+            "activations": activations,
+            "nanoseconds_saved_an_activation": saved * 1e9,
+            "worth_compiling": compiling / saved if saved > 0 else None,
+        }
+    return found
+
+
+@contextmanager
+def no_compiled_code() -> Iterator[dict[str, str]]:
+    """The environment variables that let a process find no compiled code, and keep its own for the block."""
+    with tempfile.TemporaryDirectory() as empty:
+        yield dict.fromkeys(("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), empty)
+
+
 def first(options: argparse.Namespace, dataset: str, name: str) -> dict[str, Any]:
     """The very first sweep of a fresh process against the next ones: with no compiled code on disk, and with it."""
-    with tempfile.TemporaryDirectory() as empty:
-        caches = dict.fromkeys(("NUMBA_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"), empty)
+    with no_compiled_code() as caches:
         return {
             case: in_fresh_process(sweeps_in_a_row, options, dataset, name, environment=caches)
             for case in ("nothing_compiled", "compiled_before")
@@ -400,13 +440,18 @@ def peak(
     }
 
 
-@torch.inference_mode()
 def activations_of_an_image(subject: Subject) -> int:
     """How many numbers all layers give for one image: the units of `spatial`, before they are averaged."""
-    counts: list[int] = []
+    return sum(output[0].numel() for output in outputs_of_an_image(subject))
+
+
+@torch.inference_mode()
+def outputs_of_an_image(subject: Subject) -> list[Tensor]:
+    """The output of every layer for the first image; empty tensors, of which the shape matters."""
+    outputs: list[Tensor] = []
     batch = next(presented(subject.first(1), 1))
-    Recorder(subject.model).run(batch, lambda layer, output: counts.append(output[0].numel()))
-    return sum(counts)
+    Recorder(subject.model).run(batch, lambda layer, output: outputs.append(output.to("meta")))
+    return outputs
 
 
 def resident(key: str = "VmRSS") -> int:
@@ -472,11 +517,16 @@ def calibrate(model: nn.Module, images: Tensor, mean: Tensor, std: Tensor) -> No
 def markdown(record: dict[str, Any]) -> str:
     """The results as Markdown tables."""
     blocks = [common.heading(record)]
-    speeds, firsts, errors = [], [], []
+    speeds, gains, firsts, errors = [], [], [], []
     for network, found in record["networks"].items():
         if "ratios" in found or "tmeasures" in found:
             speeds.append({"network": network, **speed(found)})
         blocks += [f"{network}, {part}: {why}" for part, why in found.get("refused", {}).items()]
+        if gained := found.get("compiled"):
+            for label in ("mean_max_sum", "everything"):
+                saved, worth = (gained[label][key] for key in ("nanoseconds_saved_an_activation", "worth_compiling"))
+                least = "never" if worth is None else f"{worth:.1e}"
+                gains.append([network, label, gained["images"], saved, gained["compiling_seconds"], least])
         for case, taken in found.get("first", {}).items():
             later = min(taken["later_seconds"])
             firsts.append([network, case.replace("_", " "), taken["images"], taken["first_seconds"], later])
@@ -490,6 +540,10 @@ def markdown(record: dict[str, Any]) -> str:
     if speeds:
         goals = {key: f"goal {'≥' if key == 'tmeasures' else '≤'} {goal}" for key, goal in record["goals"].items()}
         blocks.append(table([{"network": "", **speed({}), **goals}, *speeds]))
+    if gains:
+        columns = ["network", "aggregations", "images", "saved an activation, ns", "compiling, s", "pays from"]
+        blocks.append("Compiled statistics against PyTorch's operations; compiling pays from so many activations on:")
+        blocks.append(table(gains, columns))
     if firsts:
         columns = ["network", "fresh process", "images", "first sweep, s", "later sweeps, s"]
         blocks.append(table(firsts, columns))
@@ -565,6 +619,7 @@ def main() -> None:
             }
             record["networks"][f"{dataset}/{name}"] = found
             done(found, "ratios", partial(ratios, subject, options))
+            done(found, "compiled", partial(compiled, options, dataset, name))
             done(found, "first", partial(first, options, dataset, name))
             done(found, "tmeasures", partial(tmeasures, subject, options))
             done(found, "precision", partial(precision, subject, options))

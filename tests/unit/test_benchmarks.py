@@ -1,4 +1,4 @@
-"""The benchmark of training, on few images: its record follows from its times, and its tables from its record."""
+"""The benchmarks, on few images: their records follow from their times, and their tables from their records."""
 
 import json
 import statistics
@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parents[2]
 NETWORK = "digits/simple_conv"
 
 
-def train_benchmark(*options: object) -> str:
-    command = [sys.executable, ROOT / "benchmarks" / "train.py", *map(str, options)]
+def benchmark(program: str, *options: object) -> str:
+    command = [sys.executable, ROOT / "benchmarks" / program, *map(str, options)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
@@ -24,7 +24,7 @@ def run(tmp_path_factory):
     out = tmp_path_factory.mktemp("benchmark") / "train.json"
     sizes = ["--datasets", "digits", "--models", "simple_conv", "--images", 40]
     turns = ["--parts", "speed", "rotation", "loop", "--steps", 1, "--repeats", 2, "--workers", 0, 1, "--threads", 1]
-    return train_benchmark(*sizes, *turns, "--out", out), out
+    return benchmark("train.py", *sizes, *turns, "--out", out), out
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_the_plain_loop_is_compared_by_its_medians_with_each_number_of_workers_t
 def test_the_tables_of_a_file_are_those_that_its_run_printed(run):
     printed, out = run
     assert NETWORK in printed
-    assert train_benchmark("--table", out) == printed
+    assert benchmark("train.py", "--table", out) == printed
 
 
 def test_jobs_side_by_side_are_compared_with_the_same_jobs_one_after_another(tmp_path, monkeypatch):
@@ -84,3 +84,18 @@ def test_jobs_side_by_side_are_compared_with_the_same_jobs_one_after_another(tmp
         "one_after_another": 4,
         "one_after_another_on_all_cores": 2,
     }
+
+
+def test_compiling_pays_where_it_saves_more_than_it_takes(tmp_path):
+    out = tmp_path / "measure.json"
+    sizes = ["--datasets", "digits", "--models", "simple_conv", "--images", 20, "--angles", 4, "--threads", 1]
+    printed = benchmark("measure.py", *sizes, "--parts", "compiled", "--repeats", 1, "--out", out)
+    found = json.loads(out.read_text())["networks"][NETWORK]["compiled"]
+    assert found["compiling_seconds"] > 0
+    for aggregations in ("mean_max_sum", "everything"):
+        one = found[aggregations]
+        saved = (one["median_seconds"]["operations"] - one["median_seconds"]["compiled"]) / one["activations"]
+        assert one["nanoseconds_saved_an_activation"] == pytest.approx(saved * 1e9)
+        assert one["worth_compiling"] == (pytest.approx(found["compiling_seconds"] / saved) if saved > 0 else None)
+    assert found["everything"]["activations"] > found["mean_max_sum"]["activations"]
+    assert benchmark("measure.py", "--table", out) == printed

@@ -229,8 +229,12 @@ def worth_compiling(
     outputs: Mapping[Layer, Tensor], aggregations: Sequence[str], rotated_images: int, device: torch.device
 ) -> bool:
     """Whether the table is finished sooner if the statistics are compiled first."""
-    read = sum(output[0].numel() * passes(output[0, 0].numel(), aggregations) for output in outputs.values())
-    return rotated_images * read >= WORTH_COMPILING[device.type]
+    return activations_read(outputs.values(), aggregations, rotated_images) >= WORTH_COMPILING[device.type]
+
+
+def activations_read(outputs: Iterable[Tensor], aggregations: Sequence[str], rotated_images: int) -> int:
+    """How many activations the statistics read, of layers with such outputs; those that are read twice count twice."""
+    return rotated_images * sum(output[0].numel() * passes(output[0, 0].numel(), aggregations) for output in outputs)
 
 
 def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done) -> int:
