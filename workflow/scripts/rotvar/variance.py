@@ -29,13 +29,14 @@ log = logging.getLogger("rotvar")
 # still in its caches when the statistics and the next layer read it; on a GPU many, so that every layer keeps it busy.
 BATCH_SIZE = {"cpu": 256, "cuda": 2048}
 
-# The fewest activations (those that are read twice count twice) for which the statistics are compiled. On one core of
-# an AMD EPYC (Zen 4) importing numba and compiling `kernels` take 5 s, and for the networks of config.yaml they save 1
-# to 4 ns an activation against PyTorch's operations: at 2 ns, 5 s are saved here. Compiling `gpu_kernels` takes about
-# as long there, and they save 24 bytes an activation, 7 ps at the 3.35 TB/s of an H100's memory: calculated, not
-# measured. Compiled code that is on disk already does not count: what was measured before would then change the last
-# digits of what is measured next.
-WORTH_COMPILING = {"cpu": 2.5e9, "cuda": 1e12}
+# The fewest activations (those that are read twice count twice) for which the statistics are compiled: from there on
+# that saves more than it takes (`benchmarks/measure.py --parts compiled`). On one core of an AMD EPYC (Zen 4) importing
+# numba and compiling `kernels` takes 6 to 10 s, and for three networks of config.yaml it saves 1 to 3 ns an activation
+# against PyTorch's operations: it pays from 2e9 to 6e9 on, in the median from 3e9. For a GPU nothing was measured, only
+# calculated: compiling `gpu_kernels` takes some 5 s, and they save 24 bytes an activation, 7 ps at the 3.35 TB/s of
+# an H100's memory. Compiled code that is on disk already does not count: what was measured before would then change the
+# last digits of what is measured next.
+WORTH_COMPILING = {"cpu": 3e9, "cuda": 1e12}
 
 
 def measure(
