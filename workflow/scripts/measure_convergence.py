@@ -1,65 +1,42 @@
 """Measure one network on subsets of some test images and of the angles: how many of both are enough."""
 
-import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import torch
-
-from rotvar import convergence, devices, models, packed, provenance, results, rotation, slots
+from rotvar import convergence, packed, results, rotation, slots
 from rotvar.jobs import job
+from rotvar.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
 
 def measure_convergence(
-    weights: str,
-    dataset: str,
-    expected: dict[str, Any],
-    images: int,
-    angles: int,
-    aggregation: str,
-    precision: str,
-    device: torch.device,
-    output: str,
+    subject: Subject, images: int, angles: int, aggregation: str, precision: str, output: str
 ) -> None:
-    """Write the layer means of the network `weights`, which must be as `expected` (`models.load`), on subsets of the
-    first `images` test images and of twice as many `angles` as the study has, so that the study's own number is one of
-    the subsets. `device` computes."""
-    began = time.perf_counter()
-    test = packed.first(packed.read(dataset, "test"), images)
-    model, description = models.load(weights, **test.shape, **expected)
+    """Write the layer means of the subject on subsets of its first `images` images and of twice as many `angles` as the
+    study has, so that the study's own number is one of the subsets."""
+    test = packed.first(subject.test, images)
     table = convergence.measure(
-        model.to(device),
+        subject.model,
         test.images,
         test.labels,
         rotation.angles(2 * angles),
         aggregation=aggregation,
-        mean=torch.tensor(description["mean"]),
-        std=torch.tensor(description["std"]),
         precision=precision,
+        mean=subject.mean,
+        std=subject.std,
     )
-    facts = provenance.record(
-        began,
-        devices.describe(device),
-        configuration=description["configuration"] | {"aggregation": aggregation, "precision": precision},
-        seed=description["seed"],
-        N=int(table["images"].max()),
-        R=2 * angles,
-    )
-    results.write(table, output, facts)
+    measured = {"aggregation": aggregation, "precision": precision}
+    results.write(table, output, subject.facts(measured, N=int(table["images"].max()), R=2 * angles))
 
 
 if __name__ == "__main__":
     with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_convergence(
-            snakemake.input.weights,
-            snakemake.input.dataset,
-            snakemake.params.expected,
+            Subject.of(snakemake, device),
             snakemake.params.images,
             snakemake.params.angles,
             snakemake.params.aggregation,
             snakemake.params.precision,
-            device,
             snakemake.output.convergence,
         )

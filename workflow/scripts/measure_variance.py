@@ -2,13 +2,11 @@
 on a shard of them.
 """
 
-import time
 from typing import TYPE_CHECKING, Any
 
-import torch
-
-from rotvar import devices, models, packed, provenance, results, slots, variance
+from rotvar import results, slots, variance
 from rotvar.jobs import job
+from rotvar.subject import Subject
 from rotvar.transformations import Transformation
 
 if TYPE_CHECKING:
@@ -16,48 +14,34 @@ if TYPE_CHECKING:
 
 
 def measure_variance(
-    weights: str,
-    dataset: str,
-    expected: dict[str, Any],
+    subject: Subject,
     transformation: dict[str, Any],
     measurement: dict[str, Any],
     classes: list[int] | None,
-    device: torch.device,
     output: str,
 ) -> None:
-    """Measure the network `weights`, which must be as `expected` (`models.load`), on the test set of the packed data
-    set `dataset`; `device` computes.
+    """Write the variance of every unit of the subject to `output` or, given `classes`, the state of a sweep over these
+    alone.
 
     `transformation`: the limits of its families and `samples`, how many values each of their parameters has.
-    Writes the variance of every unit to `output`, or, given `classes`, the state of a sweep over these alone.
     """
-    began = time.perf_counter()
-    test = packed.read(dataset, "test")
-    model, description = models.load(weights, **test.shape, **expected)
     transform = Transformation({name: limit for name, limit in transformation.items() if name != "samples"})
     grid = transform.grid(transformation["samples"])
     sweep = variance.sweep(
-        model.to(device),
-        test.images,
-        test.labels,
-        test.classes,
+        subject.model,
+        subject.test.images,
+        subject.test.labels,
+        subject.test.classes,
         grid,
         transform=transform,
         part=classes,
-        mean=torch.tensor(description["mean"]),
-        std=torch.tensor(description["std"]),
         aggregations=measurement["aggregations"],
         firing_rate=measurement["firing_rate"],
         precision=measurement["precision"],
+        mean=subject.mean,
+        std=subject.std,
     )
-    facts = provenance.record(
-        began,
-        devices.describe(device),
-        configuration=description["configuration"] | {"transformation": transformation} | measurement,
-        seed=description["seed"],
-        N=sweep.images,
-        R=len(grid),
-    )
+    facts = subject.facts({"transformation": transformation} | measurement, N=sweep.images, R=len(grid))
     if classes is None:
         results.write(sweep.table(), output, facts)
     else:
@@ -67,12 +51,9 @@ def measure_variance(
 if __name__ == "__main__":
     with job(snakemake.log[0]), slots.device(snakemake.threads, snakemake.config["jobs_per_gpu"]) as device:
         measure_variance(
-            snakemake.input.weights,
-            snakemake.input.dataset,
-            snakemake.params.expected,
+            Subject.of(snakemake, device),
             snakemake.params.transformation,
             snakemake.params.measurement,
             snakemake.params.get("classes"),
-            device,
             snakemake.output[0],
         )
