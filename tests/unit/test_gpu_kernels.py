@@ -5,6 +5,7 @@ stand-in for a GPU.
 """
 
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -83,7 +84,9 @@ def test_without_triton_pytorch_computes(monkeypatch):
 
 def test_a_gpu_which_reads_faster_needs_more_to_read_before_compiling_pays():
     outputs = {Layer("conv", "Conv2d"): torch.empty(2, 1000, 10, 10, device="meta")}  # read twice: 200,000 an image
-    for device, images in ((CPU, 12_500), (GPU, 5_000_000)):
+    fewest = [math.ceil(variance.WORTH_COMPILING[device.type] / 200_000) for device in (CPU, GPU)]
+    assert fewest[0] < fewest[1]
+    for device, images in zip((CPU, GPU), fewest, strict=True):
         assert variance.worth_compiling(outputs, ["mean", "spatial"], images, device)
         assert not variance.worth_compiling(outputs, ["mean", "spatial"], images - 1, device)
 
