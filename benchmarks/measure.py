@@ -30,9 +30,10 @@ from common import (
     surroundings,
     table,
 )
-from rotvar import devices, models, packed, rotation, variance
+from rotvar import devices, models, rotation, variance
 from rotvar.activations import Layer, Recorder
 from rotvar.catalogue import DATASETS
+from rotvar.data import packed
 from rotvar.errors import InputError
 from rotvar.transformations import ROTATION
 

@@ -21,8 +21,9 @@ from torchvision import transforms
 
 import common
 from common import alternate, architecture_of, in_fresh_process, measure_part, pictures, ratio, seconds, table
-from rotvar import devices, packed
+from rotvar import devices
 from rotvar.catalogue import DATASETS
+from rotvar.data import packed
 from rotvar.rotation import present
 from rotvar.trainer import Trainer, memory_format
 from rotvar.transformations import Transformation

@@ -12,8 +12,9 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from rotvar import models, packed, rotation
+from rotvar import models, rotation
 from rotvar.activations import Recorder
+from rotvar.data import packed
 from rotvar.figures import theme
 
 ANGLES = rotation.angles(16)

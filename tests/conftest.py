@@ -16,7 +16,7 @@ import yaml
 from copies import copy_workflow, run_snakemake
 
 from rotvar import variance
-from rotvar.moments import Arithmetic
+from rotvar.statistics.moments import Arithmetic
 
 torch.set_num_threads(1)
 
@@ -75,7 +75,7 @@ def module(name: str) -> Arithmetic:
         from triton.runtime import interpreter
 
         interpreter.InterpreterBuilder.create_fma = rounded_once
-    return importlib.import_module(f"rotvar.{name}")
+    return importlib.import_module(f"rotvar.statistics.{name}")
 
 
 def rounded_once(_: object, x: Any, y: Any, z: Any) -> Any:

@@ -51,7 +51,7 @@ class Study:
         """Let the job that downloads ask these servers, and have little patience."""
         lines = f"""
     import torchvision.datasets
-    from rotvar import download
+    from rotvar.data import download
 
     torchvision.datasets.MNIST.mirrors = {[f"{url}/" for url in urls]}
     download.TIMEOUT, download.WAIT = 2, 0.1

@@ -19,12 +19,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
-from rotvar import checksum, models, packed, results, rotation, tables, variance
+from rotvar import models, results, rotation, tables, variance
 from rotvar.checkpoint import Checkpoint
+from rotvar.data import packed
 from rotvar.errors import InputError
 from rotvar.figures import theme
 from rotvar.report import pictures
-from rotvar.sweep import Sweep
+from rotvar.statistics.sweep import Sweep
+from rotvar.system import checksum
 
 FLIPS = times(short=150, long=2000)
 

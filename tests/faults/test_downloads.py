@@ -12,10 +12,10 @@ from amounts import times
 from conftest import SHARED, require
 from server import FAULTS, Server
 
-from rotvar import download
+from rotvar.data import download
+from rotvar.data.packed import read
 from rotvar.datasets import prepare
 from rotvar.errors import InputError
-from rotvar.packed import read
 
 SMALL = "t10k-labels-idx1-ubyte.gz"
 SAID = {

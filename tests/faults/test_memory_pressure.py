@@ -20,8 +20,9 @@ import logging, resource, sys
 from pathlib import Path
 import torch
 from torch import nn
-from rotvar import limits, rotation, variance
-from rotvar.jobs import job
+from rotvar import rotation, variance
+from rotvar.system import limits
+from rotvar.study.jobs import job
 
 torch.set_num_threads(1)
 limits._GPU = Path("nowhere")
@@ -140,9 +141,8 @@ def test_what_the_kernel_kills_all_the_same_is_said(tmp_path):
     study = Study(tmp_path / "rotvar", targets=("train",))
     counts = study.folder / "vmstat"
     counts.write_text("oom_kill 7\n")
-    edit(
-        study.folder / "workflow" / "scripts" / "rotvar" / "limits.py", 'Path("/proc/vmstat")', f"Path({str(counts)!r})"
-    )
+    module = study.folder / "workflow" / "scripts" / "rotvar" / "system" / "limits.py"
+    edit(module, 'Path("/proc/vmstat")', f"Path({str(counts)!r})")
     with nothing_left(study):
         snakemake = study.begin()
         job = running("train_model", snakemake)

@@ -9,7 +9,8 @@ from safetensors import safe_open
 from watchdog.events import DirCreatedEvent, FileSystemEvent, FileSystemEventHandler
 from watchdog.observers import Observer
 
-from rotvar import checksum, results
+from rotvar import results
+from rotvar.system import checksum
 
 # Written line by line as the jobs go, or by the server's side of a download: no results
 NO_RESULTS = ("logs", "benchmarks")

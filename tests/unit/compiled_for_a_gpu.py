@@ -11,7 +11,7 @@ from triton.backends.compiler import GPUTarget
 from triton.runtime import JITFunction, driver
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "workflow" / "scripts"))
-from rotvar import gpu_kernels
+from rotvar.statistics import gpu_kernels
 
 
 class Driver:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from rotvar import differences, summary, tables
+from rotvar import summary, tables
 from rotvar.catalogue import DATASETS
+from rotvar.questions import differences
 
 KINDS = {"conv": "convolution", "relu": "non-linearity", "fc": "fully connected", "bn": "normalization"}
 

@@ -9,12 +9,13 @@ import torch
 from pretended_gpu import made_up_gradients, pretended, waits
 from torch import nn
 
-from rotvar import convergence, evaluation, models, retraining, stability, training, untrained, variance
+from rotvar import evaluation, models, training, untrained, variance
 from rotvar.checkpoint import Checkpoint
+from rotvar.data.packed import Dataset
 from rotvar.errors import InputError
-from rotvar.packed import Dataset
+from rotvar.questions import convergence, retraining, stability
 from rotvar.rotation import angles
-from rotvar.sweep import KNOWN_AGGREGATIONS
+from rotvar.statistics.sweep import KNOWN_AGGREGATIONS
 from rotvar.transformations import Transformation
 
 CLASSES = ("a", "b", "c")

@@ -8,7 +8,7 @@ import torch
 from scipy import stats
 from torch import nn
 
-from rotvar.results import MEASURES
+from rotvar.columns import MEASURES
 from rotvar.rotation import present, rotate
 
 

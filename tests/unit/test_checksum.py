@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from rotvar import checksum
+from rotvar.system import checksum
 
 TEXT = b"before " + checksum.BLANK.encode() + b" after"
 

@@ -5,8 +5,9 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import convergence, models, variance
+from rotvar import models, variance
 from rotvar.errors import InputError
+from rotvar.questions import convergence
 from rotvar.rotation import angles
 from rotvar.summary import layer_means
 

@@ -20,10 +20,11 @@ import sklearn.datasets
 import torch
 import torchvision.datasets
 
-from rotvar import catalogue, datasets, download
+from rotvar import catalogue, datasets
+from rotvar.data import download
+from rotvar.data.packed import SPLITS, Dataset, read
 from rotvar.datasets import load, prepare
 from rotvar.errors import InputError
-from rotvar.packed import SPLITS, Dataset, read
 
 GREY = {"mnist": torchvision.datasets.MNIST, "fashion_mnist": torchvision.datasets.FashionMNIST}
 IMAGES, LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
-from rotvar import demands, estimate, memory, models
+from rotvar import models
 from rotvar.activations import Recorder
 from rotvar.catalogue import DATASETS, MODELS
+from rotvar.study import demands, estimate
+from rotvar.system import memory
 
 NETWORKS = [
     *(

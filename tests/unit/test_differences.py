@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rotvar import differences
+from rotvar.questions import differences
 
 WANTED = {"confidence": 0.95, "power": 0.8, "difference": 0.05}
 

@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from rotvar import variance
-from rotvar.equivariance import COVERAGE, Inverse
 from rotvar.errors import InputError
 from rotvar.rotation import angles, rotate
-from rotvar.sweep import Sweep
+from rotvar.statistics.equivariance import COVERAGE, Inverse
+from rotvar.statistics.sweep import Sweep
 from rotvar.transformations import Transformation
 
 TURNED = "same_equivariance"

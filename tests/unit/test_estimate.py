@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rotvar import estimate
+from rotvar.study import estimate
 
 
 def test_operations_of_a_network():

@@ -7,8 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from rotvar.data.packed import Dataset
 from rotvar.evaluation import BATCH, accuracy, classify
-from rotvar.packed import Dataset
 from rotvar.rotation import angles
 
 SIDES = ((0, 2), (2, 0), (4, 2), (2, 4))  # top, left, bottom, right of 5 x 5 pixels: counter-clockwise

@@ -7,11 +7,13 @@ import torch
 from safetensors.torch import save_file, save_model
 from torch import nn
 
-from rotvar import estimate, factory, feature_maps, models, training, variance
+from rotvar import factory, models, training, variance
+from rotvar.data.packed import Dataset
 from rotvar.errors import InputError
 from rotvar.factory import FactoryError
-from rotvar.packed import Dataset
+from rotvar.questions import feature_maps
 from rotvar.rotation import angles
+from rotvar.study import estimate
 
 SHAPE = {"channels": 3, "image_size": 8, "classes": 2}
 

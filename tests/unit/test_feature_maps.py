@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import feature_maps, models, variance
+from rotvar import models, variance
 from rotvar.activations import Layer
 from rotvar.errors import InputError
-from rotvar.feature_maps import INPUT, LEAST, MOST
+from rotvar.questions import feature_maps
+from rotvar.questions.feature_maps import INPUT, LEAST, MOST
 from rotvar.rotation import angles, present
 
 IMAGES = torch.randint(0, 256, (8, 1, 8, 8), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)

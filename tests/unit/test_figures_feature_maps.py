@@ -8,8 +8,8 @@ from matplotlib.image import AxesImage
 from matplotlib.text import Text
 
 from rotvar.errors import InputError
-from rotvar.feature_maps import COLUMNS, INPUT, LEAST, MOST
 from rotvar.figures.feature_maps import feature_maps
+from rotvar.questions.feature_maps import COLUMNS, INPUT, LEAST, MOST
 
 
 def channel(layer: str, index: int, unit: int, choice: str, maps: np.ndarray, value: float = np.nan) -> pd.DataFrame:

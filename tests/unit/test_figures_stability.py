@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 from figure_tables import WANTED, draws, network, seeds, stable, variance
 
-from rotvar import differences
 from rotvar.errors import InputError
 from rotvar.figures.stability import stability
+from rotvar.questions import differences
 
 
 def test_the_means_and_intervals_are_those_of_the_summary() -> None:

@@ -12,7 +12,7 @@ from copies import ROOT
 from safetensors.torch import save_file
 
 from rotvar.errors import InputError
-from rotvar.files import atomic
+from rotvar.system.files import atomic
 
 
 def test_the_file_appears_when_the_block_ends(tmp_path: Path) -> None:
@@ -56,7 +56,7 @@ def test_the_new_file_has_the_usual_permissions(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_of_the_file_goes(tmp_path: Path) -> None:
     """Of this file alone: another of the same folder may be written now."""
-    kill = "import os, signal, sys; from rotvar.files import atomic\nwith atomic('table.csv') as part:\n"
+    kill = "import os, signal, sys; from rotvar.system.files import atomic\nwith atomic('table.csv') as part:\n"
     kill += "    part.write_text('half'); os.kill(os.getpid(), signal.SIGKILL)"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
     subprocess.run([sys.executable, "-c", kill], cwd=tmp_path, env=environment)

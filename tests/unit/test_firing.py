@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotvar.errors import InputError
-from rotvar.firing import Largest, firing
-from rotvar.moments import Series
 from rotvar.rotation import angles
+from rotvar.statistics.firing import Largest, firing
+from rotvar.statistics.moments import Series
 from rotvar.variance import measure
 
 CPU = torch.device("cpu")

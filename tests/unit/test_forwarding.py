@@ -17,7 +17,7 @@ signal.pause()
 # Has a handler of its own, and waits for a shell that runs the script
 PROGRAM = f"""
 import signal, subprocess
-from rotvar.forwarding import forward_sigterm
+from rotvar.study.forwarding import forward_sigterm
 forward_sigterm()
 signal.signal(signal.SIGTERM, lambda *_: print("finishing", flush=True))
 shell = subprocess.run(["bash", "-c", "set -e; {sys.executable} -u script.py; true"])

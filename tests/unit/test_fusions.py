@@ -10,12 +10,13 @@ from oracle import activations, measures
 from torch import nn
 from torch.nn import functional
 
-from rotvar import fusions, kernels, operations, variance
+from rotvar import fusions, variance
 from rotvar.activations import Layer, Recorder
+from rotvar.columns import MEASURES
 from rotvar.errors import InputError
-from rotvar.results import MEASURES
 from rotvar.rotation import angles
-from rotvar.sweep import KNOWN_AGGREGATIONS
+from rotvar.statistics import kernels, operations
+from rotvar.statistics.sweep import KNOWN_AGGREGATIONS
 
 CLASSES = ("a", "b")
 LABELS = torch.arange(10) % 2

@@ -15,8 +15,9 @@ import pytest
 import torch
 from conftest import module
 
-from rotvar import moments, operations, variance
+from rotvar import variance
 from rotvar.activations import Layer
+from rotvar.statistics import moments, operations
 
 HERE = Path(__file__).parent
 CPU, GPU = torch.device("cpu"), torch.device("cuda", 0)
@@ -74,7 +75,7 @@ def test_wrong_numbers_are_not_used(gpu_kernels, name, wrong, monkeypatch):
 ])  # fmt: skip
 def test_a_gpu_computes_by_them_where_it_is_worth_it_and_they_work(gpu_kernels, worth, usable, used, monkeypatch):
     monkeypatch.setattr(gpu_kernels, "usable", lambda device: usable)
-    assert moments.arithmetic(worth, GPU).__name__ == f"rotvar.{used}"
+    assert moments.arithmetic(worth, GPU).__name__ == f"rotvar.statistics.{used}"
 
 
 def test_without_triton_pytorch_computes(monkeypatch):

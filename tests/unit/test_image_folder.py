@@ -5,9 +5,10 @@ import pytest
 import torch
 from PIL import Image
 
-from rotvar import datasets, image_folder
+from rotvar import datasets
+from rotvar.data import image_folder
+from rotvar.data.packed import SPLITS, read
 from rotvar.errors import InputError
-from rotvar.packed import SPLITS, read
 
 
 def draw(file, width=20, height=10, colour=(200, 100, 0), mode="RGB"):

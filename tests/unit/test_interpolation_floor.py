@@ -5,7 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import interpolation_floor, models
+from rotvar import models
+from rotvar.questions import interpolation_floor
 from rotvar.rotation import angles
 from rotvar.transformations import Transformation
 from rotvar.variance import measure

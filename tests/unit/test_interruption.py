@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from rotvar import interruption
+from rotvar.system import interruption
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -10,9 +10,9 @@ import warnings
 import pytest
 
 from rotvar.errors import InputError
-from rotvar.files import atomic
-from rotvar.interruption import Interrupted
-from rotvar.jobs import job
+from rotvar.study.jobs import job
+from rotvar.system.files import atomic
+from rotvar.system.interruption import Interrupted
 
 
 def test_the_log_has_what_the_library_says_and_python_warns_of(tmp_path):

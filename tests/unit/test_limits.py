@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from copies import ROOT
 
-from rotvar import limits
+from rotvar.system import limits
 
 MB = 2**20
 
@@ -81,7 +81,7 @@ def test_what_a_group_does_not_allow_is_a_memory_error():
     """The kernel would kill the process when the memory is used."""
     program = """
 from pathlib import Path
-from rotvar import limits
+from rotvar.system import limits
 limits._GPU = Path("nowhere")
 limits._of_groups = lambda: [(200_000_000 + limits._pages(limits._RESIDENT) - limits._pages(limits._SHARED), 0)]
 limits.keep()

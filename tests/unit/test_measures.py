@@ -11,8 +11,8 @@ from oracle import MEASURES
 from scipy import stats
 from test_properties import KEY, measured, noise
 
-from rotvar.measures import NAMES, Spread, Statistics, holm, quotient
 from rotvar.rotation import angles
+from rotvar.statistics.measures import NAMES, Spread, Statistics, holm, quotient
 from rotvar.variance import measure
 
 pytestmark = pytest.mark.usefixtures("either_way")

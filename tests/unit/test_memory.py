@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from rotvar import memory
+from rotvar.system import memory
 
 
 def test_the_free_memory_is_that_of_the_machine_or_less():

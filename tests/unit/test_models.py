@@ -8,8 +8,9 @@ import torchvision
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from rotvar import catalogue, checksum, models
+from rotvar import catalogue, models
 from rotvar.errors import InputError
+from rotvar.system import checksum
 
 CASES = {
     "simple_conv": {"width": 4, "hidden": 6},

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from oracle import literal
 
-from rotvar import kernels, operations
-from rotvar.measures import Statistics
-from rotvar.moments import ROUNDING, Arithmetic, Moments, Series
+from rotvar.statistics import kernels, operations
+from rotvar.statistics.measures import Statistics
+from rotvar.statistics.moments import ROUNDING, Arithmetic, Moments, Series
 
 
 def noise(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -13,7 +13,8 @@ import torchvision.datasets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rotvar import datasets, originals
+from rotvar import datasets
+from rotvar.data import originals
 from rotvar.errors import InputError
 
 PIXELS = bytes(range(5 * 3 * 2 * 2))  # 5 images of 3 x 2 x 2

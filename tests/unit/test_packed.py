@@ -7,10 +7,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rotvar import checksum
+from rotvar.data.packed import Dataset, first, normalization, pack, read
 from rotvar.datasets import load, prepare
 from rotvar.errors import InputError
-from rotvar.packed import Dataset, first, normalization, pack, read
+from rotvar.system import checksum
 
 
 def damage(path: Path, how: str) -> None:

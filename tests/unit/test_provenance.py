@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from rotvar import provenance
+from rotvar.study import provenance
 
 
 def test_record():

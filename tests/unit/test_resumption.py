@@ -18,7 +18,7 @@ from test_training import bright_and_dark, equal, network, weights
 from rotvar import evaluation, training
 from rotvar.checkpoint import Checkpoint
 from rotvar.errors import InputError
-from rotvar.interruption import Interrupted
+from rotvar.system.interruption import Interrupted
 from rotvar.trainer import Trainer
 
 EPOCHS, STEPS = 3, 4  # of the trainings here
@@ -267,7 +267,7 @@ import sys
 import torch
 from rotvar import models, training
 from rotvar.checkpoint import Checkpoint
-from rotvar.packed import Dataset
+from rotvar.data.packed import Dataset
 from safetensors.torch import save_file
 
 torch.set_num_threads(1)

@@ -10,12 +10,14 @@ import torch
 from test_training import bright_and_dark, equal, network, weights
 from torch import Tensor, nn
 
-from rotvar import demands, evaluation, models, retraining, summary, training
+from rotvar import evaluation, models, summary, training
 from rotvar.catalogue import MODELS
 from rotvar.checkpoint import Checkpoint
-from rotvar.interruption import Interrupted
-from rotvar.packed import normalization
-from rotvar.retraining import Scheme, retrain, schemes
+from rotvar.data.packed import normalization
+from rotvar.questions import retraining
+from rotvar.questions.retraining import Scheme, retrain, schemes
+from rotvar.study import demands
+from rotvar.system.interruption import Interrupted
 from rotvar.trainer import Trainer
 
 IMAGE = torch.zeros(1, 1, 8, 8)

@@ -11,8 +11,8 @@ import psutil
 import pytest
 from copies import ROOT
 
-from rotvar import runs
 from rotvar.errors import InputError
+from rotvar.study import runs
 
 
 @pytest.fixture(autouse=True)
@@ -31,7 +31,7 @@ def another(call: str, folder: Path) -> Iterator["subprocess.Popen[str]"]:
     """Another process that has made a call of `runs`, with a job of its own: it prints the job's number and waits."""
     program = f"""
 import subprocess, sys
-from rotvar import runs
+from rotvar.study import runs
 runs.{call}
 job = subprocess.Popen([sys.executable, "-c", "import time; print('ready', flush=True); time.sleep(600)"],
                        stdout=subprocess.PIPE)

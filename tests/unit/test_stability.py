@@ -6,10 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import memory, models, stability, variance
+from rotvar import models, variance
 from rotvar.errors import InputError
+from rotvar.questions import stability
 from rotvar.rotation import angles
 from rotvar.summary import layer_means
+from rotvar.system import memory
 
 IMAGES = 30
 

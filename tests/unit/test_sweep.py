@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from torch import nn
 
 from rotvar import models, variance
+from rotvar.columns import MEASURES
 from rotvar.errors import InputError
-from rotvar.results import MEASURES
 from rotvar.rotation import angles
-from rotvar.sweep import Sweep
+from rotvar.statistics.sweep import Sweep
 
 pytestmark = pytest.mark.usefixtures("either_way")
 

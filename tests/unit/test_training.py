@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from rotvar import evaluation, models, trainer, training
+from rotvar.data.packed import Dataset, normalization
 from rotvar.errors import InputError
-from rotvar.packed import Dataset, normalization
 from rotvar.trainer import one_cycle
 from rotvar.transformations import ROTATION
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torchvision.transforms import InterpolationMode, functional
 
-from rotvar import transfer
 from rotvar.errors import InputError
+from rotvar.questions import transfer
 
 
 def images(channels: int, size: int) -> torch.Tensor:

@@ -6,7 +6,7 @@ from test_training import bright_and_dark, equal, network, weights
 from torch import nn
 
 from rotvar import evaluation
-from rotvar.packed import normalization
+from rotvar.data.packed import normalization
 from rotvar.rotation import present
 from rotvar.untrained import untrained
 

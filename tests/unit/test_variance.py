@@ -8,12 +8,13 @@ from oracle import activations
 from oracle import measure as literal_measure
 from torch import nn
 
-from rotvar import memory, models
+from rotvar import models
+from rotvar.columns import MEASURES
 from rotvar.errors import InputError
-from rotvar.firing import RATES
-from rotvar.results import MEASURES
 from rotvar.rotation import angles
-from rotvar.sweep import AGGREGATIONS, COLUMNS
+from rotvar.statistics.firing import RATES
+from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS
+from rotvar.system import memory
 from rotvar.transformations import Transformation
 from rotvar.variance import global_value, measure
 

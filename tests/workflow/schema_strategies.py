@@ -11,8 +11,8 @@ import yaml
 from copies import ROOT
 from hypothesis import strategies as st
 
-from rotvar import configuration
 from rotvar.catalogue import DATASETS
+from rotvar.study import configuration
 
 SCHEMA: dict[str, Any] = configuration.named(
     yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text()), {}

@@ -11,8 +11,8 @@ import pytest
 import yaml
 from copies import ROOT, copy_workflow, edit, run_snakemake
 
-from rotvar import configuration, folders
 from rotvar.catalogue import DATASETS, MODELS
+from rotvar.study import configuration, folders
 
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 

@@ -14,7 +14,7 @@ from copies import copy_workflow
 from hypothesis import HealthCheck, Phase, given, settings
 from schema_strategies import SCHEMA, Spoilt, anything, configurations, spoilt
 
-from rotvar import configuration
+from rotvar.study import configuration
 
 many = settings(
     max_examples=int(os.environ.get("ROTVAR_FUZZ", "200")),

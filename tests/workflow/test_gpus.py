@@ -7,7 +7,7 @@ import yaml
 from conftest import STUDY
 from copies import copy_workflow, edit, run_snakemake
 
-from rotvar import slots
+from rotvar.study import slots
 
 ARGUMENTS = ("--cores", "4", "--configfile", "study.yaml")
 NETWORKS = Path("results/models/dataset=digits/model=simple_conv")
@@ -23,10 +23,10 @@ def machine(tmp_path: Path) -> Path:
     edit(library / "devices.py", "if torch.cuda.is_available():", "if True:")
     edit(library / "devices.py", "torch.cuda.device_count()", "2")
     edit(library / "devices.py", "torch.cuda.get_device_name(device)", '"Stand-in"')
-    edit(library / "slots.py", 'Path("/tmp")', f'Path("{tmp_path}")')
-    edit(library / "slots.py", "str(torch.cuda.get_device_properties(number).uuid)", 'f"uuid-{number}"')
-    edit(library / "slots.py", "torch.cuda.set_device(visible[place])", "pass")
-    edit(library / "slots.py", "yield visible[place]", 'yield torch.device("cpu")')
+    edit(library / "study" / "slots.py", 'Path("/tmp")', f'Path("{tmp_path}")')
+    edit(library / "study" / "slots.py", "str(torch.cuda.get_device_properties(number).uuid)", 'f"uuid-{number}"')
+    edit(library / "study" / "slots.py", "torch.cuda.set_device(visible[place])", "pass")
+    edit(library / "study" / "slots.py", "yield visible[place]", 'yield torch.device("cpu")')
     return folder
 
 

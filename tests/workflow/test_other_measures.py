@@ -12,6 +12,7 @@ from conftest import STUDY
 from copies import ROOT, copy_workflow, run_snakemake
 
 from rotvar import results
+from rotvar.columns import MEASURES
 
 MEASURED = {
     "seeds": [0],
@@ -48,8 +49,8 @@ def test_the_parquet_has_every_measure(measured: Path) -> None:
     assert fires.any() and not (fires & (table["aggregation"] != "mean")).any()
     assert table[fires]["local_firing_rate"].between(1 / 4, 1).all()
     assert (table[fires]["global_firing_rate"] <= 0.05 + 1e-6).all()
-    measures = {name for name in results.MEASURES if pq.read_schema(file).field(name).type == "float"}
-    assert measures == set(results.MEASURES)
+    measures = {name for name in MEASURES if pq.read_schema(file).field(name).type == "float"}
+    assert measures == set(MEASURES)
 
 
 def test_the_floor_is_that_of_quarter_turns(measured: Path) -> None:

@@ -11,7 +11,9 @@ import pytest
 import yaml
 from copies import ROOT, copy_workflow, run_snakemake
 
-from rotvar import models, packed, results, rotation, summary, transfer, variance
+from rotvar import models, results, rotation, summary, variance
+from rotvar.data import packed
+from rotvar.questions import transfer
 
 STUDY = {
     "datasets": ["mnist", "cifar10"],  # 28 x 28 grey, 32 x 32 in colour

@@ -198,7 +198,7 @@ def test_the_published_values(study: Path) -> None:
 
 
 def test_a_comment_in_a_module_that_no_job_imports(study: Path) -> None:
-    comment(study, "rotvar/estimate.py")
+    comment(study, "rotvar/study/estimate.py")
     assert jobs(study) == []
 
 
@@ -323,4 +323,4 @@ def test_every_module_that_a_script_loads_is_an_input_of_its_rule(finished_study
         assert used <= declared, script
         # A script loads what is compiled when it has measured how much there is to do
         compiled = {f"workflow/scripts/rotvar/{name}.py" for name in ("kernels", "gpu_kernels")}
-        assert missing == (compiled if "workflow/scripts/rotvar/moments.py" in used else set())
+        assert missing == (compiled if "workflow/scripts/rotvar/statistics/moments.py" in used else set())

@@ -17,7 +17,8 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
-from rotvar import configuration, folders, forwarding, image_folder, runs
+from rotvar.data import image_folder
+from rotvar.study import configuration, folders, forwarding, runs
 from rotvar.errors import InputError
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
@@ -194,7 +195,8 @@ def stop_at_wrong_networks():
         if model not in shown["layers"] and model not in config["own_models"]:
             continue
         try:
-            from rotvar import feature_maps, models
+            from rotvar import models
+            from rotvar.questions import feature_maps
         except ModuleNotFoundError:  # under --use-conda it need not be: the jobs that need them say so
             return
         info = DATASETS[dataset]

@@ -1,5 +1,5 @@
 # What jobs take: images that go through a network, operations, minutes and memory.
-from rotvar import demands
+from rotvar.study import demands
 
 # The rule whose jobs put images through networks to measure their variance
 MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "measure_shard"
@@ -46,7 +46,7 @@ IMAGES_SEEN = {
 
 def operations(job):
     """The floating-point operations of a job that puts images through its network."""
-    from rotvar import estimate
+    from rotvar.study import estimate
 
     dataset, model = job.wildcards.dataset, job.wildcards.model
     info = DATASETS[dataset]

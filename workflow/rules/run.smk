@@ -3,7 +3,7 @@ from collections import Counter
 
 from snakemake.logging import logger
 
-from rotvar import limits
+from rotvar.system import limits
 from rotvar.errors import InputError
 
 
@@ -50,7 +50,8 @@ def announce(workflow):
         logger.info("Networks are trained and measured on the cluster.")
         return
     try:
-        from rotvar import devices, estimate
+        from rotvar import devices
+        from rotvar.study import estimate
     except ModuleNotFoundError as error:  # under --use-conda, Snakemake's own environment needs no PyTorch
         logger.info(f"Networks are trained and measured on a GPU if their jobs find one ({error.name} is not here).")
         return

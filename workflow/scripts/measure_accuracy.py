@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from rotvar import evaluation, results, rotation, slots
-from rotvar.jobs import job
-from rotvar.subject import Subject
+from rotvar import evaluation, results, rotation
+from rotvar.study import slots
+from rotvar.study.jobs import job
+from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -2,9 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from rotvar import convergence, packed, results, rotation, slots
-from rotvar.jobs import job
-from rotvar.subject import Subject
+from rotvar import results, rotation
+from rotvar.data import packed
+from rotvar.questions import convergence
+from rotvar.study import slots
+from rotvar.study.jobs import job
+from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,8 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from rotvar import devices, interpolation_floor, models, packed, provenance, results, rotation
-from rotvar.jobs import job
+from rotvar import devices, models, results, rotation
+from rotvar.data import packed
+from rotvar.questions import interpolation_floor
+from rotvar.study import provenance
+from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

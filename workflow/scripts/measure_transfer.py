@@ -2,9 +2,11 @@
 
 from typing import TYPE_CHECKING, Any
 
-from rotvar import results, rotation, slots, transfer, variance
-from rotvar.jobs import job
-from rotvar.subject import Subject
+from rotvar import results, rotation, variance
+from rotvar.questions import transfer
+from rotvar.study import slots
+from rotvar.study.jobs import job
+from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

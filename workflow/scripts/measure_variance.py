@@ -4,9 +4,10 @@ on a shard of them.
 
 from typing import TYPE_CHECKING, Any
 
-from rotvar import results, slots, variance
-from rotvar.jobs import job
-from rotvar.subject import Subject
+from rotvar import results, variance
+from rotvar.study import slots
+from rotvar.study.jobs import job
+from rotvar.study.subject import Subject
 from rotvar.transformations import Transformation
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import pandas as pd
 from rotvar import results, summary
 from rotvar.figures import theme
 from rotvar.figures.transformations import transformations
-from rotvar.jobs import job
+from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

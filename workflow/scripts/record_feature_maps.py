@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 import pandas as pd
 import torch
 
-from rotvar import feature_maps, results, rotation
+from rotvar import results, rotation
 from rotvar.errors import InputError
-from rotvar.jobs import job
-from rotvar.subject import Subject
+from rotvar.questions import feature_maps
+from rotvar.study.jobs import job
+from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rotvar import packed, results, slots
+from rotvar import results
 from rotvar.checkpoint import Checkpoint
-from rotvar.jobs import job
-from rotvar.retraining import retrain
-from rotvar.subject import Subject
+from rotvar.data import packed
+from rotvar.questions.retraining import retrain
+from rotvar.study import slots
+from rotvar.study.jobs import job
+from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rotvar import results, summary, tables
-from rotvar.jobs import job
+from rotvar.columns import SUMMARY_STRATA
+from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -13,5 +14,5 @@ CAPTION = "Mean normalized variance over the finite units of each layer: mean an
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        means = results.read_one_by_one(snakemake.input.variance, summary.layer_means, stratum=summary.SUMMARY_STRATA)
+        means = results.read_one_by_one(snakemake.input.variance, summary.layer_means, stratum=SUMMARY_STRATA)
         tables.write(tables.layers(means), *snakemake.output, caption=CAPTION)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 from rotvar import results, summary, tables
-from rotvar.jobs import job
+from rotvar.columns import SUMMARY_STRATA
+from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -19,10 +20,8 @@ CAPTION = (
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         rotation = results.read_one_by_one(
-            snakemake.input.rotation, summary.global_variance, stratum=summary.SUMMARY_STRATA
+            snakemake.input.rotation, summary.global_variance, stratum=SUMMARY_STRATA
         ).assign(transformation="rotation")
-        others = results.read_one_by_one(
-            snakemake.input.others, summary.global_variance, stratum=summary.SUMMARY_STRATA
-        )
+        others = results.read_one_by_one(snakemake.input.others, summary.global_variance, stratum=SUMMARY_STRATA)
         table = tables.transformations(pd.concat([rotation, others]))
         tables.write(table, *snakemake.output, caption=CAPTION)

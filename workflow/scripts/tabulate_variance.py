@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rotvar import results, summary, tables
-from rotvar.jobs import job
+from rotvar.columns import SUMMARY_STRATA
+from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
@@ -15,7 +16,5 @@ CAPTION = (
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        values = results.read_one_by_one(
-            snakemake.input.variance, summary.global_variance, stratum=summary.SUMMARY_STRATA
-        )
+        values = results.read_one_by_one(snakemake.input.variance, summary.global_variance, stratum=SUMMARY_STRATA)
         tables.write(tables.global_variance(values), *snakemake.output, caption=CAPTION)

@@ -3,9 +3,10 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rotvar import results, slots
-from rotvar.assignment import Assignment
-from rotvar.jobs import job
+from rotvar import results
+from rotvar.study import slots
+from rotvar.study.assignment import Assignment
+from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

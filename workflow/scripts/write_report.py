@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from rotvar import tables
-from rotvar.files import atomic
-from rotvar.jobs import job
 from rotvar.report import facts, graph, numbers, page
+from rotvar.study.jobs import job
+from rotvar.system.files import atomic
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from rotvar.files import atomic
+from rotvar.system.files import atomic
 
 log = logging.getLogger("rotvar")
 

@@ -17,12 +17,12 @@ from sklearn.model_selection import train_test_split
 from torchvision.datasets.utils import check_integrity
 from torchvision.transforms.functional import pil_to_tensor
 
-from rotvar import image_folder, originals
 from rotvar.catalogue import DATASETS
-from rotvar.download import fetch
+from rotvar.data import image_folder, originals
+from rotvar.data.download import fetch
+from rotvar.data.packed import SPLITS, Dataset, first, pack
 from rotvar.errors import InputError
-from rotvar.files import atomic
-from rotvar.packed import SPLITS, Dataset, first, pack
+from rotvar.system.files import atomic
 
 log = logging.getLogger("rotvar")
 

@@ -6,7 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rotvar.packed import Dataset
+from rotvar.data.packed import Dataset
 from rotvar.rotation import present, rotate
 from rotvar.transformations import ROTATION
 

@@ -4,7 +4,7 @@
 
 Text columns are dictionaries, compression is zstd, and the schema's metadata says where the file came from. Every page
 has a checksum, for any reader to verify, and the file one of the whole (`checksum`). The columns of the measure
-(`MEASURES`) are stored in single precision: seven digits, where networks compute in no more, and half the size;
+(`columns.MEASURES`) are stored in single precision: seven digits, where networks compute in no more, and half the size;
 accumulate in float64 when averaging them.
 """
 
@@ -18,14 +18,10 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from rotvar import checksum
+from rotvar.columns import MEASURES
 from rotvar.errors import InputError, damaged
-from rotvar.files import atomic
-
-MEASURES = (
-    "transformation_std", "sample_std", "normalized_variance", "normalized_distance", "f_statistic", "p_value",
-    "local_firing_rate", "global_firing_rate",
-)  # fmt: skip
+from rotvar.system import checksum
+from rotvar.system.files import atomic
 
 _KEY = b"rotvar"  # the entry of the schema's metadata that holds ours, as JSON
 _PARTITIONS = pa.schema(

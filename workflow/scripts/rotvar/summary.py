@@ -7,17 +7,9 @@ in float64. Tables of a whole study are large, so summarize file by file and con
 import numpy as np
 import pandas as pd
 
+from rotvar.columns import FROM_START, GROUP, TESTS
+
 PARTITIONS = ("dataset", "model", "training", "transformation", "measured_on", "epoch", "seed")
-
-# The strata of all images; the others are classes.
-SUMMARY_STRATA = ("all", "stratified")
-
-# The two test sets by the `angle` that holds them in the accuracy table.
-TESTS = {"unrotated": "0", "rotated": "random"}
-
-# Of a retraining: the kind of what is not one layer, and the schemes of nothing, of everything, and of networks that
-# were not retrained but trained so from the start
-GROUP, NONE, ALL, FROM_START = "group", "none", "all", "from the start"
 
 
 def layer_means(variance: pd.DataFrame) -> pd.DataFrame:
@@ -35,7 +27,7 @@ def last_layer(variance: pd.DataFrame) -> pd.DataFrame:
 
 
 def global_variance(variance: pd.DataFrame) -> pd.DataFrame:
-    """The global value of a network: mean `normalized_variance` over all finite units of all layers (design, "The
+    """The global value of a network: mean `normalized_variance` over all finite units of all layers (README, "The
     measure"), for each stratum and aggregation.
 
     Columns: the partitions, `stratum`, `aggregation`, `units`, `finite`, `global_variance`.

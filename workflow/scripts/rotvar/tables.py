@@ -9,9 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from rotvar.catalogue import DATASETS, MODELS
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError, damaged
-from rotvar.files import atomic
-from rotvar.summary import SUMMARY_STRATA, over_seeds
+from rotvar.summary import over_seeds
+from rotvar.system.files import atomic
 
 # The columns that tell rows apart, and the order of their values.
 _ORDER = {

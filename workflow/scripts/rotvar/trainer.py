@@ -7,11 +7,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rotvar import devices, memory
+from rotvar import devices
+from rotvar.data.packed import Dataset, normalization
 from rotvar.errors import InputError
 from rotvar.flips_and_crops import flip_and_crop
-from rotvar.packed import Dataset, normalization
 from rotvar.rotation import present
+from rotvar.system import memory
 from rotvar.transformations import Transformation
 
 

@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rotvar import devices, interruption
+from rotvar import devices
 from rotvar.checkpoint import Checkpoint
+from rotvar.data.packed import Dataset
 from rotvar.evaluation import classify
-from rotvar.interruption import Interrupted, Request
-from rotvar.packed import Dataset
+from rotvar.system import interruption
+from rotvar.system.interruption import Interrupted, Request
 from rotvar.trainer import Trainer
 
 log = logging.getLogger("rotvar")

@@ -6,8 +6,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rotvar.data.packed import Dataset, normalization
 from rotvar.evaluation import BATCH, classify
-from rotvar.packed import Dataset, normalization
 from rotvar.rotation import present
 
 NORMALIZATIONS = (nn.BatchNorm1d, nn.BatchNorm2d)

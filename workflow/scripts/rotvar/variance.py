@@ -12,16 +12,17 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rotvar import devices, memory
+from rotvar import devices
 from rotvar.activations import Layer, Recorder, matches
-from rotvar.equivariance import Inverse
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError
-from rotvar.firing import firing
 from rotvar.fusions import Fusion
-from rotvar.moments import arithmetic
 from rotvar.rotation import present, rotate
-from rotvar.summary import SUMMARY_STRATA
-from rotvar.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, TURNED, Done, Sweep, kept_series, passes
+from rotvar.statistics.equivariance import Inverse
+from rotvar.statistics.firing import firing
+from rotvar.statistics.moments import arithmetic
+from rotvar.statistics.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, TURNED, Done, Sweep, kept_series, passes
+from rotvar.system import memory
 
 log = logging.getLogger("rotvar")
 

@@ -9,8 +9,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import PercentFormatter
 
+from rotvar.columns import TESTS
 from rotvar.figures import seeds, theme
-from rotvar.summary import TESTS, accuracy_by_test, over_seeds
+from rotvar.summary import accuracy_by_test, over_seeds
 
 _BAR = 0.36  # of the distance of the groups
 

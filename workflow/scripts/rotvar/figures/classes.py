@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import layer_axis, scale, seeds, theme
-from rotvar.summary import SUMMARY_STRATA, layer_means, over_seeds
+from rotvar.summary import layer_means, over_seeds
 
 _ROW = 0.24  # inches of a class
 

@@ -21,11 +21,10 @@ _STUDY: dict[str, Any] = {"linewidth": 0.8, "color": "#777777"}
 def convergence(values: pd.DataFrame, images: int | None = None, angles: int | None = None) -> Figure:
     """Error of the layer means on subsets of the images (left) and of the angles (right), of one data set and model.
 
-    `values` is what `rotvar.convergence.measure` gives. The error of a layer is that of its mean normalized variance
-    on a subset against that on the whole, all images at all angles, as a share of the latter; a layer without finite
-    units in one of the two has none. Lines are medians over layers and draws, bands reach from the 10th to the 90th
-    percentile, the colour is the training. `images` and `angles` mark the N and R of a study.
-
+    `values` is what `rotvar.questions.convergence.measure` gives. The error of a layer is that of its mean
+    normalized variance on a subset against that on the whole, all images at all angles, as a share of the latter; a
+    layer without finite units in one of the two has none. Lines are medians over layers and draws, bands reach from
+    the 10th to the 90th percentile, the colour is the training. `images` and `angles` mark the N and R of a study.
     A part of n of all m images shares them with the whole, so it errs less against it than against infinitely many
     images, by sqrt(1 - n/m) where errors fall as 1/sqrt(n). The dashed line is that law, through the medians so
     corrected (the median of them); it is written where it meets `images`.

@@ -20,7 +20,7 @@ _COLOURS = "cividis"
 
 @theme.themed
 def feature_maps(maps: pd.DataFrame) -> Figure:
-    """The maps of one image at each angle (column), of the channels (row) that `rotvar.feature_maps.record` chose.
+    """The maps of one image at each angle (column), of channels (row) chosen by `questions.feature_maps.record`.
 
     The image stands on top; below it, for each training, the most and the least invariant channel of every layer, with
     their normalized variance. A row has a scale of its own, from its lowest to its highest activation, which are

@@ -6,8 +6,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from rotvar.catalogue import DATASETS, MODELS
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import seeds, theme
-from rotvar.summary import SUMMARY_STRATA, over_seeds
+from rotvar.summary import over_seeds
 
 
 @theme.themed

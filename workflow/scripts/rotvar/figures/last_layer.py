@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import scale, seeds, theme
-from rotvar.summary import SUMMARY_STRATA
 
 _CELL = 0.42  # inches, up to ...
 _WIDEST = 6.0  # ... inches of a panel

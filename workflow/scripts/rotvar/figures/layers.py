@@ -8,8 +8,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import layer_axis, seeds, theme
-from rotvar.summary import SUMMARY_STRATA, layer_means, over_seeds
+from rotvar.summary import layer_means, over_seeds
 
 _HEIGHT = 3.0  # inches of a panel
 

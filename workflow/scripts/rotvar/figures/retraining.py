@@ -9,8 +9,9 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import PercentFormatter
 
+from rotvar.columns import ALL, FROM_START, GROUP, NONE, TESTS
 from rotvar.figures import layer_axis, seeds, theme
-from rotvar.summary import ALL, FROM_START, GROUP, NONE, TESTS, over_seeds
+from rotvar.summary import over_seeds
 
 _HEIGHT = 2.4  # inches of a panel
 _DOT: dict[str, Any] = {"color": "#333333", "marker": "o", "markersize": 4.5, "linestyle": ""}

@@ -19,7 +19,7 @@ from PIL import Image
 
 from rotvar.catalogue import DATASETS, MODELS
 from rotvar.errors import InputError
-from rotvar.files import atomic
+from rotvar.system.files import atomic
 
 P = ParamSpec("P")
 T = TypeVar("T")

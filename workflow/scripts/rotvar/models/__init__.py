@@ -10,13 +10,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from rotvar import checksum, factory
+from rotvar import factory
 from rotvar.errors import InputError, damaged
-from rotvar.files import atomic
 from rotvar.models.all_convolutional import all_convolutional
 from rotvar.models.resnet import resnet
 from rotvar.models.simple_conv import simple_conv
 from rotvar.models.vgg import vgg16, vgg_like
+from rotvar.system import checksum
+from rotvar.system.files import atomic
 
 BUILDERS: dict[str, Callable[..., nn.Module]] = {
     "simple_conv": simple_conv,

@@ -13,16 +13,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotvar import checksum, firing, operations
 from rotvar.activations import Layer
-from rotvar.equivariance import Inverse
 from rotvar.errors import InputError, damaged
-from rotvar.files import atomic
-from rotvar.firing import Largest
 from rotvar.fusions import Fusion
-from rotvar.measures import NAMES, Statistics, holm
-from rotvar.moments import Arithmetic, Compiled, Moments, Series, at_least_float32
-from rotvar.results import MEASURES
+from rotvar.statistics import firing, operations
+from rotvar.statistics.equivariance import Inverse
+from rotvar.statistics.firing import Largest
+from rotvar.statistics.measures import NAMES, Statistics, holm
+from rotvar.statistics.moments import Arithmetic, Compiled, Moments, Series, at_least_float32
+from rotvar.system import checksum
+from rotvar.system.files import atomic
 
 POOLED = ("mean", "max", "sum")  # to one value a channel
 TURNED = "same_equivariance"
@@ -30,7 +30,7 @@ AGGREGATIONS = (*POOLED, "spatial")
 KNOWN_AGGREGATIONS = (*AGGREGATIONS, TURNED)
 COLUMNS = [
     "layer", "layer_index", "kind", "unit", "stratum", "aggregation",
-    *(name for name in MEASURES if name not in firing.RATES),
+    *(name for name in NAMES if name not in firing.RATES),
 ]  # fmt: skip
 
 BY_POSITION = frozenset({"unit", "spatial", TURNED})  # the series whose statistics are taken at each position
@@ -157,7 +157,7 @@ class Sweep:
             raise InputError(f"no layer has maps that can be turned back ('{TURNED}'): name another aggregation")
         for aggregation in self.aggregations:
             self._correct([values for (_, name), values in measured.items() if name == aggregation], aggregation)
-        names = [name for name in MEASURES if self.firing_rate is not None or name not in firing.RATES]
+        names = [name for name in NAMES if self.firing_rate is not None or name not in firing.RATES]
         indices = {layer: index for index, layer in enumerate(self.layers)}
         columns: dict[str, list[np.ndarray]] = {name: [] for name in [*COLUMNS[:6], *names]}
         for (layer, aggregation), values in measured.items():
@@ -170,7 +170,7 @@ class Sweep:
             columns["stratum"].append(np.repeat(strata, channels))
             columns["aggregation"].append(np.full(rows, aggregation, dtype=object))
             for name in names:
-                columns[name].append(values[MEASURES.index(name)].ravel())
+                columns[name].append(values[NAMES.index(name)].ravel())
         return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
 
     def save(self, path: str | Path, facts: dict[str, Any]) -> None:
@@ -251,7 +251,7 @@ class Sweep:
             yield TURNED, self.inverse(maps)
 
     def _measured(self, layer: Layer, layerwise: Layerwise, series: Series, aggregation: str) -> np.ndarray:
-        """MEASURES x strata x channels; p-values are not corrected."""
+        """NAMES x strata x channels; p-values are not corrected."""
         everything = series.finish()
         broken = np.flatnonzero(~np.isfinite(everything.sample_std + everything.transformation_std))
         if len(broken):
@@ -266,16 +266,16 @@ class Sweep:
         # The sum is the mean times the number of positions: both stds scale, their ratio stays
         factor = layerwise.positions if aggregation == "sum" else 1
         strata = [one.scaled(factor) for one in (everything, Statistics.average(by_class), *by_class)]
-        return np.array([[getattr(one, name) for one in strata] for name in MEASURES])
+        return np.array([[getattr(one, name) for one in strata] for name in NAMES])
 
     @staticmethod
     def _correct(measured: Sequence[np.ndarray], aggregation: str) -> None:
         """Correct the p-values of all units of the network, in place; and leave out what only a unit of one value has,
         where other units of the network have several."""
-        p = MEASURES.index("p_value")
+        p = NAMES.index("p_value")
         if aggregation not in POOLED:
             for each in measured:
-                each[[p, *map(MEASURES.index, firing.RATES)]] = np.nan
+                each[[p, *map(NAMES.index, firing.RATES)]] = np.nan
             return
         corrected = holm(np.concatenate([each[p] for each in measured], axis=1))
         edges = np.cumsum([each.shape[2] for each in measured])[:-1]

@@ -11,7 +11,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from rotvar.errors import InputError
-from rotvar.files import atomic
+from rotvar.system.files import atomic
 
 log = logging.getLogger("rotvar")
 

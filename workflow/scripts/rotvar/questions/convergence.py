@@ -17,9 +17,9 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
-from rotvar.moments import Arithmetic, Series, Statistics, arithmetic
 from rotvar.rotation import present
-from rotvar.sweep import kept_series, reduced
+from rotvar.statistics.moments import Arithmetic, Series, Statistics, arithmetic
+from rotvar.statistics.sweep import kept_series, reduced
 from rotvar.variance import BATCH_SIZE, evaluating, worth_compiling
 
 # Those with one value a map: "spatial" would keep the statistics of every position, of several subsets at a time

@@ -11,8 +11,10 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rotvar import devices, factory, models, packed, provenance, training, untrained
+from rotvar import devices, factory, models, training, untrained
 from rotvar.checkpoint import Checkpoint
+from rotvar.data import packed
+from rotvar.study import provenance
 
 
 @dataclass

@@ -17,8 +17,8 @@ import torch
 from torch import Tensor
 
 from rotvar.errors import InputError
-from rotvar.moments import at_least_float32
 from rotvar.rotation import rotate
+from rotvar.statistics.moments import at_least_float32
 from rotvar.transformations import ROTATION, Transformation
 
 COVERAGE = 0.5  # how much of what a position is read from must lie inside the map

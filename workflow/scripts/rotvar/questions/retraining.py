@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from rotvar import training
 from rotvar.activations import Layer, Recorder
 from rotvar.checkpoint import Checkpoint
+from rotvar.columns import ALL, GROUP, NONE, TESTS
+from rotvar.data.packed import Dataset
 from rotvar.evaluation import accuracy
-from rotvar.packed import Dataset
-from rotvar.summary import ALL, GROUP, NONE, TESTS
 
 log = logging.getLogger("rotvar")
 

@@ -14,8 +14,8 @@ import jsonschema  # type: ignore[import-untyped]
 import yaml
 from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
 
-from rotvar import image_folder
 from rotvar.catalogue import DATASETS, MODELS, Info
+from rotvar.data import image_folder
 from rotvar.errors import InputError
 
 TYPES = {

@@ -15,7 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from rotvar import operations
+from rotvar.statistics import operations
 
 log = logging.getLogger("rotvar")
 

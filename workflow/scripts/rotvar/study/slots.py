@@ -11,8 +11,9 @@ from pathlib import Path
 import torch
 from filelock import FileLock, Timeout
 
-from rotvar import devices, interruption
+from rotvar import devices
 from rotvar.errors import InputError
+from rotvar.system import interruption
 
 log = logging.getLogger("rotvar")
 

@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rotvar import operations
-from rotvar.firing import Largest
-from rotvar.measures import Spread, Statistics
+from rotvar.statistics import operations
+from rotvar.statistics.firing import Largest
+from rotvar.statistics.measures import Spread, Statistics
 
 # A std at or below this share of a unit's root mean square is rounding of float32 activations, not variance: it is 0
 ROUNDING = torch.finfo(torch.float32).eps
@@ -51,11 +51,11 @@ def arithmetic(compiled: bool, device: torch.device) -> Arithmetic:
     work."""
     # Imported here, because a sweep that does not use them should not wait for numba or Triton
     if compiled and device.type == "cpu":
-        from rotvar import kernels
+        from rotvar.statistics import kernels
 
         return kernels
     if compiled and find_spec("triton"):
-        from rotvar import gpu_kernels
+        from rotvar.statistics import gpu_kernels
 
         if gpu_kernels.usable(device):
             return gpu_kernels

@@ -6,7 +6,9 @@ from typing import Any, Self
 
 import torch
 
-from rotvar import devices, models, packed, provenance
+from rotvar import devices, models
+from rotvar.data import packed
+from rotvar.study import provenance
 
 
 @dataclass

@@ -3,8 +3,8 @@
 import psutil
 import torch
 
-from rotvar import limits
 from rotvar.errors import out_of_memory as exhausted  # noqa: F401 (read as memory.exhausted)
+from rotvar.system import limits
 
 
 def free(device: torch.device) -> int:

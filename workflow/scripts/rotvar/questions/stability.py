@@ -20,13 +20,15 @@ import torch
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from rotvar import devices, memory, operations
+from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
-from rotvar.measures import quotient
-from rotvar.moments import Moments, as_array
 from rotvar.rotation import present
-from rotvar.sweep import kept_series, reduced
+from rotvar.statistics import operations
+from rotvar.statistics.measures import quotient
+from rotvar.statistics.moments import Moments, as_array
+from rotvar.statistics.sweep import kept_series, reduced
+from rotvar.system import memory
 from rotvar.variance import BATCH_SIZE, evaluating
 
 log = logging.getLogger("rotvar")

@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from rotvar import limits
 from rotvar.errors import InputError, out_of_memory
-from rotvar.interruption import SIGNALS, Interrupted
+from rotvar.system import limits
+from rotvar.system.interruption import SIGNALS, Interrupted
 
 logger = logging.getLogger("rotvar")
 

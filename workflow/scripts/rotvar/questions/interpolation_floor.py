@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from rotvar import variance
 from rotvar.activations import Layer, Recorder
 from rotvar.rotation import rotate
-from rotvar.sweep import TURNED
+from rotvar.statistics.sweep import TURNED
 
 COLUMNS = ["layer", "layer_index", "kind", "height", "width", "normalized_variance"]
 

@@ -9,9 +9,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rotvar import checksum
 from rotvar.errors import InputError, damaged
-from rotvar.files import atomic
+from rotvar.system import checksum
+from rotvar.system.files import atomic
 
 SPLITS = ("train", "test")
 

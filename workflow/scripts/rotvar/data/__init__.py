@@ -1,0 +1,1 @@
+"""Where images come from: published files, folders of one's own, and the packed file that every job reads."""

@@ -1,0 +1,1 @@
+"""What a study may ask beyond the variance of its networks: each module measures or answers one thing."""
