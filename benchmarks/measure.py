@@ -110,8 +110,7 @@ def presented(subject: Subject, batch_size: int) -> Iterator[Tensor]:
     rotations = len(subject.angles)
     mean, std = subject.mean.to(subject.device), subject.std.to(subject.device)
     for images in subject.images.split(max(1, batch_size // rotations)):
-        batch = images.to(subject.device).repeat_interleave(rotations, 0)
-        yield rotation.present(batch, subject.angles.repeat(len(images)), mean, std)
+        yield rotation.present_at_all(images.to(subject.device), subject.angles, mean, std)
 
 
 def with_tmeasures(subject: Subject, batch_size: int, rotated: Tensor) -> Any:

@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from rotvar.errors import out_of_memory
 from rotvar.system import memory
 
 
@@ -38,4 +39,4 @@ def test_the_largest_activations_take_a_float_and_a_number_each_and_wait_for_as_
     ],
 )
 def test_what_says_that_memory_ran_out(error, says):
-    assert memory.exhausted(error) is says
+    assert out_of_memory(error) is says

@@ -16,7 +16,7 @@ from rotvar.statistics.firing import RATES
 from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS
 from rotvar.system import memory
 from rotvar.transformations import Transformation
-from rotvar.variance import global_value, measure
+from rotvar.variance import measure
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -305,7 +305,3 @@ def test_an_unknown_precision_is_one_sentence():
     model, images, labels, classes = small()
     with pytest.raises(InputError, match="unknown precision 'half': choose one of float32, tf32, bfloat16"):
         measure(model, images, labels, classes, angles(4), precision="half")
-
-
-def test_the_global_value_is_the_mean_of_all_finite_units():
-    assert global_value([1.0, 2.0, np.inf, np.nan]) == 1.5

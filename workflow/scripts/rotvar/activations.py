@@ -101,6 +101,13 @@ class Recorder:
             return self._run_hooked(batch, show)
         return self.graph.run_shown(batch, show, fuse_if_shown)
 
+    def outputs(self, batch: Tensor) -> dict[Layer, Tensor]:
+        """Every layer that is shown, in execution order, with its output for `batch`: a tensor on the device "meta", of
+        which the shape matters."""
+        found: dict[Layer, Tensor] = {}
+        self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
+        return found
+
     def _run_hooked(self, batch: Tensor, show: Show) -> Tensor:
         taken: set[str] = set()
 

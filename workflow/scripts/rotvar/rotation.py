@@ -59,6 +59,21 @@ def present(
     return images
 
 
+def present_at_all(
+    images: Tensor,
+    angles: Tensor,
+    mean: Tensor | None = None,
+    std: Tensor | None = None,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
+) -> Tensor:
+    """What a network sees of each image at every angle, image after image: (N * R) x C x H x W.
+
+    `angles`: R, or R x P where `transform` takes P parameters an image; everything else as in `present`.
+    """
+    parameters = angles.repeat(len(images), *[1] * (angles.dim() - 1))
+    return present(images.repeat_interleave(len(angles), 0), parameters, mean, std, transform)
+
+
 def _turn_quarters(images: Tensor, degrees: Tensor, exact: Tensor, rotated: Tensor) -> None:
     """Replace what is rotated by whole quarter turns (`exact`: bool, N) by the pixels that interpolation blurs."""
     quarters = (degrees / 90).remainder(4)

@@ -9,10 +9,9 @@ from torch import Tensor, nn
 
 from rotvar import devices
 from rotvar.data.packed import Dataset, normalization
-from rotvar.errors import InputError
+from rotvar.errors import InputError, out_of_memory
 from rotvar.flips_and_crops import flip_and_crop
 from rotvar.rotation import present
-from rotvar.system import memory
 from rotvar.transformations import Transformation
 
 
@@ -102,7 +101,7 @@ class Trainer:
 
     def _mendable(self, error: Exception, images: int) -> str | None:
         """What to say of an error that another recipe avoids; None for any other error."""
-        if memory.exhausted(error):
+        if out_of_memory(error):
             batch_size = self.batch_size // 2
             return f"{self.device} has too little memory for a batch of {images}: set batch_size to {batch_size}"
         operation, refused, _ = str(error).partition(" does not have a deterministic implementation")

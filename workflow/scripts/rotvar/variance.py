@@ -6,7 +6,6 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor, nn
@@ -15,9 +14,9 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.columns import SUMMARY_STRATA
-from rotvar.errors import InputError
+from rotvar.errors import InputError, out_of_memory
 from rotvar.fusions import Fusion
-from rotvar.rotation import present, rotate
+from rotvar.rotation import present_at_all, rotate
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import firing
 from rotvar.statistics.moments import arithmetic
@@ -125,19 +124,16 @@ def sweep(
     keep = 0 if firing_rate is None else firing(firing_rate, len(images) * len(angles)) + 1
 
     def run(batch: Tensor, done: Done) -> None:
-        parameters = angles.repeat(len(batch), *[1] * (angles.dim() - 1))
-        rotated = present(batch.repeat_interleave(len(angles), 0), parameters, mean, std, transform)
-
         def record(layer: Layer, output: Tensor) -> None:
             state.update(layer, output, len(angles), done)
 
         def fuse(layers: list[Layer], fusion: Fusion, output: Tensor) -> Tensor | None:
             return state.fuse(layers, fusion, output, len(angles), done)
 
-        recorder.run(rotated, record, fuse)
+        recorder.run(present_at_all(batch, angles, mean, std, transform), record, fuse)
 
     with evaluating(model), devices.computing(device, precision):
-        first = present(images[:1].to(device).repeat_interleave(2, 0), angles[:2], mean, std, transform)
+        first = present_at_all(images[:1].to(device), angles[:2], mean, std, transform)
         outputs = _probe(recorder, first, layers, channel_axes)
         recorder.layers = layers  # the probe has shown all of them
         per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, device, batch_size)
@@ -155,12 +151,6 @@ def sweep(
     return state
 
 
-def global_value(normalized_variance: Iterable[float]) -> float:
-    """The mean of all finite values: one number for a network."""
-    values = np.asarray(normalized_variance)
-    return float(values[np.isfinite(values)].mean())
-
-
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
     """Put a network in evaluation mode for the block, and then back."""
@@ -176,11 +166,10 @@ def _probe(
     recorder: Recorder, images: Tensor, layers: Sequence[str], channel_axes: Mapping[str, int] | None
 ) -> dict[Layer, Tensor]:
     """The output of each layer that will be measured, for two images; empty tensors, of which the shape matters."""
-    outputs: dict[Layer, Tensor] = {}
     try:
-        recorder.run(images, lambda layer, output: outputs.update({layer: output.to("meta")}))
+        outputs = recorder.outputs(images)
     except RuntimeError as error:
-        if memory.exhausted(error):
+        if out_of_memory(error):
             raise
         shape, reason = " x ".join(map(str, images.shape[1:])), str(error).splitlines()[0]
         raise InputError(f"the network does not take images of {shape}, {images.dtype} ({reason})") from error
@@ -248,7 +237,7 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
         run(batch, done)
         return len(batch)
     except (RuntimeError, MemoryError) as error:
-        if not memory.exhausted(error):
+        if not out_of_memory(error):
             raise
         if len(batch) == 1:
             raise InputError(

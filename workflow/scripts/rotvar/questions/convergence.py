@@ -17,9 +17,9 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
-from rotvar.rotation import present
+from rotvar.rotation import present_at_all
 from rotvar.statistics.moments import Arithmetic, Series, Statistics, arithmetic
-from rotvar.statistics.sweep import kept_series, reduced
+from rotvar.statistics.sweep import by_image, kept_series, reduced
 from rotvar.variance import BATCH_SIZE, evaluating, worth_compiling
 
 # Those with one value a map: "spatial" would keep the statistics of every position, of several subsets at a time
@@ -65,8 +65,7 @@ def measure(
     rows = []
 
     def update(layer: Layer, output: Tensor) -> None:
-        values = output.unflatten(0, (-1, len(angles)))
-        values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
+        values = by_image(output, len(angles))
         ((_, pooled),) = reduced(values, kept_series(values.shape[3], [aggregation]), by)
         layers.setdefault(layer, _Subsets(len(angles), by)).update(pooled)
 
@@ -79,14 +78,11 @@ def measure(
                 rows.append((layer.name, index, layer.kind, aggregation, n, r, len(values), len(finite), average))
 
     with evaluating(model), devices.computing(device, precision):
-        outputs: dict[Layer, Tensor] = {}
-        first = present(images[:1].to(device), angles[:1], mean, std)
-        recorder.run(first, lambda layer, output: outputs.update({layer: output.to("meta")}))
+        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:1], mean, std))
         by = arithmetic(worth_compiling(outputs, [aggregation], len(images) * len(angles), device), device)
         for block in tqdm(blocks(labels, seed), unit=" blocks", disable=None):
             for batch in images[block].split(max(1, BATCH_SIZE[device.type] // len(angles))):
-                repeated = batch.to(device).repeat_interleave(len(angles), 0)
-                recorder.run(present(repeated, angles.repeat(len(batch)), mean, std), update)
+                recorder.run(present_at_all(batch.to(device), angles, mean, std), update)
             close(_Subsets.finish_block)
     close(_Subsets.finish)
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "draw"])

@@ -110,9 +110,8 @@ def extremes(units: pd.DataFrame) -> dict[str, pd.Series]:
 
 def _with_maps(recorder: Recorder, image: Tensor) -> list[Layer]:
     """The layers that give one image more than one position."""
-    shapes: dict[Layer, torch.Size] = {}
-    recorder.run(image, lambda layer, output: shapes.update({layer: output.shape}))
-    return [layer for layer, shape in shapes.items() if len(shape) == 4 and shape[2] * shape[3] > 1]
+    outputs = recorder.outputs(image)
+    return [layer for layer, output in outputs.items() if output.dim() == 4 and output[0, 0].numel() > 1]
 
 
 def _pixels(maps: Tensor, angles: Tensor, **about: Any) -> pd.DataFrame:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from rotvar import variance
-from rotvar.activations import Layer, Recorder
+from rotvar.activations import Recorder
 from rotvar.rotation import rotate
 from rotvar.statistics.sweep import TURNED
 
@@ -48,15 +48,13 @@ def measure(
     Returns a row for each such layer: layer, layer_index, kind, height, width, normalized_variance (the mean over the
     finite channels of the images, in the stratum "all"; missing where no position counts).
     """
-    shapes: dict[Layer, torch.Size] = {}
     device = next(model.parameters(), images).device
     with torch.no_grad(), variance.evaluating(model):
-        first = torch.zeros(1, *images.shape[1:], device=device)
-        Recorder(model).run(first, lambda layer, output: shapes.update({layer: output.shape}))
+        outputs = Recorder(model).outputs(torch.zeros(1, *images.shape[1:], device=device))
     sizes = {
-        index: (shape[2], shape[3])
-        for index, shape in enumerate(shapes.values())
-        if len(shape) == 4 and shape[2] * shape[3] > 1
+        index: (output.shape[2], output.shape[3])
+        for index, output in enumerate(outputs.values())
+        if output.dim() == 4 and output[0, 0].numel() > 1
     }
     averages = Averages(list(dict.fromkeys(sizes.values())))
     # "mean" besides, because maps of which no position counts have no rows
@@ -65,7 +63,7 @@ def measure(
     table = table[(table["stratum"] == "all") & (table["aggregation"] == TURNED)]
     table = table[np.isfinite(table["normalized_variance"])]
     floors = table.groupby("layer")["normalized_variance"].mean()
-    layers = list(shapes)
+    layers = list(outputs)
     rows = [
         (layers[index].name, index, layers[index].kind, *size, floors.get(f"sizes.{name(size)}", np.nan))
         for index, size in sizes.items()

@@ -41,10 +41,9 @@ def schemes(model: nn.Module, image: Tensor) -> list[Scheme]:
     alone. `image`: 1 x C x H x W, for finding the order; on the model's device.
     """
     modules = dict(model.named_modules())
-    executed: list[Layer] = []
     evaluated = copy.deepcopy(model).eval()
     with torch.no_grad():
-        Recorder(evaluated).run(image, lambda layer, _: executed.append(layer))
+        executed = Recorder(evaluated).outputs(image)
     found: list[tuple[int, Layer, list[str]]] = []  # its place, the layer, its modules
     for index, layer in enumerate(executed):
         module = modules.get(layer.name)  # none for a function, nor where a module is called again

@@ -23,11 +23,11 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
-from rotvar.rotation import present
+from rotvar.rotation import present_at_all
 from rotvar.statistics import operations
 from rotvar.statistics.measures import quotient
 from rotvar.statistics.moments import Moments, as_array
-from rotvar.statistics.sweep import kept_series, reduced
+from rotvar.statistics.sweep import by_image, kept_series, reduced
 from rotvar.system import memory
 from rotvar.variance import BATCH_SIZE, evaluating
 
@@ -94,15 +94,12 @@ def measure(
     def update(layer: Layer, output: Tensor) -> None:
         if layer not in chosen:
             return
-        values = output.unflatten(0, (-1, len(angles)))
-        values = values.flatten(3) if values.dim() > 3 else values.unsqueeze(3)  # images x R x channels x positions
+        values = by_image(output, len(angles))
         for name, each in reduced(values, kept_series(values.shape[3], aggregations), operations):
             sums.setdefault((layer, name), _Sums()).update(each.flatten(2).double(), drawn)
 
     with evaluating(model), devices.computing(device, precision):
-        outputs: dict[Layer, Tensor] = {}
-        first = present(images[:1].to(device), angles[:1], mean, std)
-        recorder.run(first, lambda layer, output: outputs.update({layer: output.to("meta")}))
+        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:1], mean, std))
         free = memory.free(device)
         groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, free // 2))
         if len(groups) > 1:
@@ -114,8 +111,7 @@ def measure(
                 chosen = set(group)
                 for batch, part in zip(images.split(at_once), weights.split(at_once, dim=1), strict=True):
                     drawn = part.to(device, torch.float64)
-                    repeated = batch.to(device).repeat_interleave(len(angles), 0)
-                    recorder.run(present(repeated, angles.repeat(len(batch)), mean, std), update)
+                    recorder.run(present_at_all(batch.to(device), angles, mean, std), update)
                     bar.update(len(batch))
                 for layer, name in list(sums):
                     found[layer, name] = sums.pop((layer, name)).layer_means(layer.name, len(images))

@@ -234,9 +234,9 @@ class Sweep:
         waiting = [name for name in kept if name in names and (layer, name) not in done]
         if not waiting:
             return
-        maps = output.unflatten(0, (-1, rotations))
-        values = maps.flatten(3) if maps.dim() > 3 else maps.unsqueeze(3)  # images x R x channels x positions
-        for name, each in itertools.chain(reduced(values, waiting, self.by, pooled), self._turned(maps, waiting)):
+        values = by_image(output, rotations)
+        turned = self._turned(output.unflatten(0, (-1, rotations)), waiting)
+        for name, each in itertools.chain(reduced(values, waiting, self.by, pooled), turned):
             self._series_of(layer, positions, name).update(each)
             done.add((layer, name))
 
@@ -305,6 +305,12 @@ def passes(positions: int, aggregations: Sequence[str]) -> int:
     for each position turned back."""
     kept = set(kept_series(positions, aggregations))
     return bool(kept & {"mean", "max"}) + bool(kept & {"unit", "spatial"}) + (TURNED in kept)
+
+
+def by_image(output: Tensor, rotations: int) -> Tensor:
+    """A layer's output, (images * R) x channels [x positions...], as images x R x channels x positions."""
+    maps = output.unflatten(0, (-1, rotations))
+    return maps.flatten(3) if maps.dim() > 3 else maps.unsqueeze(3)
 
 
 def reduced(

@@ -1,9 +1,8 @@
-"""How much memory there is, how much a sweep takes, and how to tell that there was not enough."""
+"""How much memory there is, and how much a sweep takes."""
 
 import psutil
 import torch
 
-from rotvar.errors import out_of_memory as exhausted  # noqa: F401 (read as memory.exhausted)
 from rotvar.system import limits
 
 
