@@ -60,7 +60,10 @@ def table(records: list[dict[str, Any]]) -> pd.DataFrame:
     """One row a network: accuracies of ours, with the difference to the published value in brackets."""
     rows = []
     for record in records:
-        row = {name: record[name] for name in KEYS} | {"epochs": record["epochs"], "minutes": record["seconds"] / 60}
+        row = {name: record[name] for name in KEYS} | {
+            "epochs": record["epochs"],
+            "minutes": round(record["seconds"] / 60),
+        }
         for test in TESTS:
             ours, theirs = record["accuracy"][test], record["published"][test]
             row[f"on {test} images"] = f"{ours:.3f}" + ("" if theirs is None else f" ({ours - theirs:+.3f})")
@@ -89,7 +92,7 @@ def main() -> None:
     except InputError as error:
         sys.exit(f"Error: {error}")
     if records:
-        print(table(records).to_markdown(index=False, floatfmt=".0f"))
+        print(table(records).to_markdown(index=False, disable_numparse=True))
 
 
 def _order(key: tuple[Any, ...]) -> tuple[Any, ...]:

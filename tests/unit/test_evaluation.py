@@ -95,6 +95,33 @@ def test_random_rotation_turns_each_image_by_its_own_angle_all_the_way_round():
     assert randomly["correct"].item() / 2000 == pytest.approx(60 / 360, abs=0.03)
 
 
+class Limited(BrightestSide):
+    """Has memory for three images at a time."""
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > 3:
+            raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory")
+        return super().forward(x)
+
+
+def test_where_memory_runs_out_fewer_images_go_through_at_once():
+    dataset, degrees = bright(*([0, 1, 2, 3] * 3)), torch.zeros(12)
+    whole = classify(BrightestSide(), dataset, degrees, MEAN, STD)
+    model = Limited()
+    for one, other in zip(classify(model, dataset, degrees, MEAN, STD), whole, strict=True):
+        torch.testing.assert_close(one, other)
+    assert [len(batch) for batch in model.seen] == [2] * 6
+
+
+def test_too_little_memory_for_one_image_is_an_error():
+    class Full(nn.Linear):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise MemoryError
+
+    with pytest.raises(MemoryError):
+        classify(Full(1, 1), bright(0, 1), None, MEAN, STD)
+
+
 def test_the_model_sees_rotated_and_then_normalized_images():
     model = BrightestSide()
     classify(model, bright(0), torch.tensor([90.0]), MEAN, STD)

@@ -96,6 +96,18 @@ def test_a_signal_ends_it_and_leaves_nothing_half_written(number, status, tmp_pa
     assert signal.getsignal(number) is former
 
 
+def test_a_second_signal_changes_nothing(tmp_path, capsys):
+    with pytest.raises(SystemExit) as ended, job(tmp_path / "a.log"):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(10)
+        finally:
+            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), signal.SIGINT)
+    assert ended.value.code == 143
+    assert capsys.readouterr().err == "asked to stop: run again to make this file\n"
+
+
 def test_a_signal_is_not_taken_for_an_error(tmp_path):
     """Libraries go on after errors of their own."""
     with pytest.raises(SystemExit) as ended, job(tmp_path / "a.log"):

@@ -196,6 +196,14 @@ def test_what_is_saved_is_loaded(name, tmp_path):
     torch.testing.assert_close(loaded(images), model(images))
 
 
+def test_tied_weights_are_saved_under_each_name(tmp_path):
+    model = models.build("simple_conv", 1, 8, 2, width=2, hidden=2)
+    model.fc2.weight = model.fc1.weight = nn.Parameter(torch.ones(2, model.fc1.in_features))
+    models.save(model, tmp_path / "weights.safetensors", description("simple_conv"))
+    saved = load_file(tmp_path / "weights.safetensors")
+    assert torch.equal(saved["fc1.weight"], saved["fc2.weight"])
+
+
 def test_the_weights_are_safetensors_that_need_nothing_of_ours(tmp_path):
     model = small("simple_conv").to(memory_format=torch.channels_last)
     models.save(model, tmp_path / "weights.safetensors", description("simple_conv"))

@@ -89,6 +89,12 @@ def test_the_first_classes_take_what_cannot_be_shared():
     assert torch.bincount(part.labels).tolist() == [5, 5, 5, 4, 4, 4, 4, 4, 4, 4]
 
 
+def test_where_a_class_is_short_the_others_make_up_for_it():
+    part = first(labelled(0, 1, 1, 2, 1, 2, 2, 1, classes=3), 6)
+    assert part.images.flatten().tolist() == [0, 1, 2, 3, 4, 5]
+    assert torch.bincount(part.labels).tolist() == [1, 3, 2]
+
+
 def test_first_of_more_images_than_there_are_is_all_of_them():
     dataset = labelled(0, 1, 1, 0, classes=2)
     assert first(dataset, 100).images.flatten().tolist() == [0, 1, 2, 3]
@@ -110,6 +116,14 @@ def test_normalization_of_black_and_white_halves():
     images = torch.zeros(2, 1, 4, 4, dtype=torch.uint8)
     images[1] = 255
     assert normalization(images) == ([0.5], [0.5])
+
+
+def test_a_channel_of_one_value_becomes_0():
+    images = torch.full((2, 2, 4, 4), 51, dtype=torch.uint8)
+    images[0, 1] = 204
+    mean, std = normalization(images)
+    assert (mean[0], std[0]) == (0.2, 1)
+    assert (mean[1], std[1]) == pytest.approx((0.5, 0.3))
 
 
 def test_normalization_of_mnist_is_the_well_known_one(published_files, tmp_path):

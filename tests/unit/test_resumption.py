@@ -9,19 +9,21 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
 from test_training import bright_and_dark, equal, network, weights
 
-from rotvar import evaluation, training
+from rotvar import evaluation, models, training
 from rotvar.checkpoint import Checkpoint
 from rotvar.errors import InputError
 from rotvar.system.interruption import Interrupted
 from rotvar.trainer import Trainer
 
 EPOCHS, STEPS = 3, 4  # of the trainings here
+SHAPE = {"channels": 1, "image_size": 8, "classes": 2}
 
 
 def train(folder: Path | None, **options) -> tuple[dict[str, torch.Tensor], pd.DataFrame]:
@@ -88,6 +90,29 @@ def test_interrupted_after_every_step_it_ends_the_same(tmp_path, monkeypatch, un
     assert len(resumed) == EPOCHS * STEPS
     assert_same(run, undisturbed)
     assert run[1].attrs["resumed"] == resumed
+
+
+class Drawing(torch.nn.Module):
+    """Draws from every generator that a network may draw from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc = torch.nn.Linear(64, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        noise = random.random() + np.random.rand() + torch.rand(()).item() if self.training else 0
+        return self.fc(x.flatten(1)) + noise * x.mean((1, 2, 3), keepdim=False)[:, None]
+
+
+def test_whatever_a_network_draws_from_goes_on_where_it_was(tmp_path, monkeypatch):
+    monkeypatch.setitem(models.BUILDERS, "drawing", lambda channels, image_size, classes: Drawing())
+    monkeypatch.setattr(sys.modules[__name__], "network", lambda _: models.begin("drawing", SHAPE, {}, seed=3))
+    undisturbed = train(None)
+    with monkeypatch.context() as patch:
+        signalled_before(patch, 5)
+        with pytest.raises(Interrupted):
+            train(tmp_path)
+    assert_same(train(tmp_path), undisturbed)
 
 
 def test_a_signal_during_the_test_loses_no_step(tmp_path, monkeypatch, undisturbed):
@@ -244,7 +269,15 @@ def test_weights_that_are_no_numbers_are_not_kept(tmp_path, monkeypatch):
         RuntimeError("[enforce fail at alloc_cpu.cpp:117] . DefaultCPUAllocator: can't allocate memory"),
     ],
 )
-def test_too_little_memory_names_the_batch_size_to_try(error, tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("batch_size", "batch", "remedy"),
+    [
+        (8, 8, "set batch_size to 4 for it under training, in the configuration"),
+        (1000, 32, "set batch_size to 16 for it under training, in the configuration"),  # which holds all images
+        (2, 2, "take a smaller network or image size"),
+    ],
+)
+def test_too_little_memory_names_the_batch_size_to_try(batch_size, batch, remedy, error, tmp_path, monkeypatch):
     sizes = []
 
     def fail(self, index, degrees):
@@ -253,11 +286,9 @@ def test_too_little_memory_names_the_batch_size_to_try(error, tmp_path, monkeypa
 
     monkeypatch.setattr(Trainer, "_descend", fail)
     with pytest.raises(InputError) as raised:
-        train(tmp_path)
-    assert str(raised.value) == (
-        "cpu has too little memory for a batch of 8: set batch_size to 4 for it under training, in the configuration"
-    )
-    assert sizes == [8]  # the recipe is not changed silently
+        train(tmp_path, batch_size=batch_size)
+    assert str(raised.value) == f"cpu has too little memory for a batch of {batch}: {remedy}"
+    assert sizes == [batch]  # the recipe is not changed silently
 
 
 # a real process, really killed

@@ -17,6 +17,7 @@ from rotvar.data.packed import normalization
 from rotvar.questions import retraining
 from rotvar.questions.retraining import Scheme, retrain, schemes
 from rotvar.study import demands
+from rotvar.study.jobs import job
 from rotvar.system.interruption import Interrupted
 from rotvar.trainer import Trainer
 
@@ -239,6 +240,27 @@ def test_a_signal_costs_no_step_and_no_bit(
     assert all(equal(one, other) for one, other in zip(whole, trained, strict=True))
     names = ["conv", "again", "shortcut.0", "fc", "all convolutions", "all fully connected", "all"]
     assert table.attrs["resumed"] == [[names[step // 8], step % 8 // 4 + 1, step % 4 + 1]]
+
+
+def test_a_signal_while_a_scheme_is_tested_for_the_last_time_is_not_forgotten(
+    tmp_path: Path, steps: list[int], undisturbed: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By then its training asks no more, and the next one would begin."""
+    tested, times = training._tested, [0]
+
+    def spy(*given):
+        found = tested(*given)
+        times[0] += 1
+        if times[0] == 2:  # the second of two epochs
+            os.kill(os.getpid(), signal.SIGTERM)
+        return found
+
+    monkeypatch.setattr(training, "_tested", spy)
+    with pytest.raises(SystemExit), job(tmp_path / "a.log"):
+        run(tmp_path / "state")
+    assert steps[0] == 8
+    monkeypatch.undo()
+    pd.testing.assert_frame_equal(run(tmp_path / "state"), undisturbed, check_exact=True)
 
 
 def test_killed_between_a_scheme_and_the_next_it_goes_on_with_the_next(

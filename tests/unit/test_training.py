@@ -121,7 +121,7 @@ def test_the_state_of_the_global_generator_does_not_matter():
 
 @pytest.mark.parametrize(
     ("n", "batch_size", "sizes"),
-    [(16, 8, [8, 8]), (17, 8, [6, 6, 5]), (9, 8, [5, 4]), (5, 8, [5]), (22, 8, [8, 7, 7])],
+    [(16, 8, [8, 8]), (17, 8, [6, 6, 5]), (9, 8, [5, 4]), (5, 8, [5]), (22, 8, [8, 7, 7]), (7, 2, [3, 2, 2])],
 )
 def test_batches_are_as_equal_as_can_be(n, batch_size, sizes, monkeypatch):
     seen = Seen(trainer, monkeypatch)

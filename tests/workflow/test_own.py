@@ -119,6 +119,32 @@ def test_what_cannot_be_is_a_sentence_before_any_job(folder, old, new, sentence)
     assert sentence in run.stderr
 
 
+def test_a_network_is_trained_again_when_a_module_that_it_imports_was_edited(folder):
+    mine = folder / "mine"
+    mine.mkdir()
+    for name, text in {
+        "net": "from mine import parts\nfrom .layers import flat as make\n",
+        "parts": "",
+        "layers": "from torch import nn\nfrom mine.sizes import BIAS\n\n\n"
+        "def flat(channels, image_size, num_classes):\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(channels * image_size**2, num_classes, BIAS))\n",
+        "sizes": "BIAS = True\n",
+        "other": "",
+    }.items():
+        (mine / f"{name}.py").write_text(text)
+    network = {"own_models": {"flat": {"factory": "mine.net:make"}}, "models": ["flat"], "datasets": ["digits"]}
+    (folder / "mine.yaml").write_text(yaml.safe_dump(FEW | network | {"trainings": {"rotated": {"epochs": 0}}}))
+    asked = ("--configfile", "mine.yaml", "--quiet", "rules", "--", "train")
+    run = run_snakemake(folder, "--cores", "2", *asked)
+    assert run.returncode == 0, run.stderr
+    for name, stale in {"other": False, "parts": True, "layers": True, "sizes": True}.items():
+        file = mine / f"{name}.py"
+        text = file.read_text()
+        file.write_text(f"{text}# edited\n")
+        assert ("train_model" in run_snakemake(folder, "--dry-run", *asked).stdout) == stale
+        file.write_text(text)
+
+
 def test_a_network_without_maps_is_planned_unless_maps_are_to_be_drawn(folder):
     (folder / "flat.py").write_text(
         "from torch import nn\n\n\n"

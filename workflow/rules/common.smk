@@ -162,29 +162,41 @@ def code(script):
     Snakemake compares input files by content, so that a rule runs again when one of them was edited and not when a
     fresh clone gave it a new date.
     """
-    found = []
-    waiting = [SCRIPTS / f"{script}.py"]
+    return sources([SCRIPTS / f"{script}.py"], SCRIPTS)
+
+
+def sources(files, root):
+    """These Python files and all that they import of the folder `root`, directly or not."""
+    found, waiting = [], [*files]
     while waiting:
         file = waiting.pop()
         if file not in found:
             found.append(file)
-            waiting += imports(file)
+            waiting += imports(file, root)
     return sorted(map(str, found))
 
 
 @cache
-def imports(file):
-    """The modules of the library that a Python file names in its import statements."""
+def imports(file, root):
+    """The modules in the folder `root` that a Python file in it names in its import statements."""
     modules = set()
-    for node in ast.walk(ast.parse(file.read_text(), str(file))):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
         if isinstance(node, ast.Import):
             modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            modules |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+        elif isinstance(node, ast.ImportFrom):
+            package = file.relative_to(root).parent.parts
+            above = package[: len(package) - node.level + 1] if node.level else ()
+            named = ".".join([*above, *filter(None, [node.module])])
+            modules |= {named, *(f"{named}.{alias.name}" for alias in node.names)}
     # rotvar.figures.theme also runs rotvar and rotvar.figures
     names = {".".join(parts[:end]) for parts in (m.split(".") for m in modules) for end in range(1, len(parts) + 1)}
-    paths = (SCRIPTS.joinpath(*name.split(".")) for name in names if name.split(".")[0] == "rotvar")
-    return [file for path in paths for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+    return [file for name in names for file in module_files(name, root)]
+
+
+def module_files(name, root):
+    """The file of a module in the folder `root`; none where it lies elsewhere."""
+    path = root.joinpath(*name.split("."))
+    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
 
 
 def stop_at_wrong_networks():
@@ -227,11 +239,12 @@ def own_weights(wildcards):
 
 
 def own_code(wildcards):
-    """The module that makes a network of one's own, where it lies in the folder that Snakemake runs in."""
+    """The module that makes a network of one's own and those that it imports, as far as they lie in the folder that
+    Snakemake runs in."""
     if wildcards.model not in config["own_models"]:
         return []
-    place = Path(*config["own_models"][wildcards.model]["factory"].partition(":")[0].split("."))
-    return [str(file) for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()]
+    name = config["own_models"][wildcards.model]["factory"].partition(":")[0]
+    return sources(module_files(name, Path()), Path())
 
 
 def on_others(measured, **only):

@@ -1,5 +1,6 @@
 """How well a network classifies: on the test set as it is, at every angle, and randomly rotated."""
 
+import logging
 from collections.abc import Callable
 
 import pandas as pd
@@ -7,8 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from rotvar.data.packed import Dataset
+from rotvar.errors import out_of_memory
 from rotvar.rotation import present, rotate
 from rotvar.transformations import ROTATION
+
+log = logging.getLogger("rotvar")
 
 BATCH = 256  # larger batches fall out of the caches: a batch of 1,024 runs 1.7 times slower on a CPU
 
@@ -46,20 +50,31 @@ def classify(
     """The loss (float, N) and the correctness (bool, N) of each image, transformed by its own parameters (for
     `rotate`, angles in degrees); on the CPU.
 
-    `before_batch` is called before each batch, and may raise.
+    `before_batch` is called before each batch, and may raise. A batch for which memory runs out is halved, and so are
+    those after it.
     """
     device = next(model.parameters()).device
     mean, std = mean.to(device), std.to(device)
     training = model.training
     model.eval()
-    losses, corrects = [], []
-    for start in range(0, len(dataset), BATCH):
+    losses: list[Tensor] = []
+    corrects: list[Tensor] = []
+    done, size = 0, BATCH
+    while done < len(dataset):
         before_batch()
-        batch = slice(start, start + BATCH)
-        images = dataset.images[batch].to(device)
+        batch = slice(done, done + size)
         labels = dataset.labels[batch].to(device)
-        output = model(present(images, None if parameters is None else parameters[batch], mean, std, transform)).float()
+        chosen = None if parameters is None else parameters[batch]
+        try:
+            output = model(present(dataset.images[batch].to(device), chosen, mean, std, transform)).float()
+        except (RuntimeError, MemoryError) as error:
+            if size == 1 or not out_of_memory(error):
+                raise
+            size //= 2
+            log.info("memory ran out for a test batch: going on with %d images at a time", size)
+            continue
         losses.append(nn.functional.cross_entropy(output, labels, reduction="none"))
         corrects.append(output.argmax(1) == labels)
+        done += size
     model.train(training)
     return torch.cat(losses).cpu(), torch.cat(corrects).cpu()

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rotvar import devices
+from rotvar import devices, generators
 from rotvar.data.packed import Dataset, normalization
 from rotvar.errors import InputError, out_of_memory
 from rotvar.flips_and_crops import flip_and_crop
@@ -47,7 +47,8 @@ class Trainer:
         self.optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
         self.autocast = devices.autocast(self.device, precision)
         self.generator = torch.Generator().manual_seed(seed)
-        self.steps = math.ceil(len(data) / batch_size)  # of an epoch
+        # Of an epoch. No batch is a single image, of which batch normalization has no variance
+        self.steps = max(1, min(math.ceil(len(data) / batch_size), len(data) // 2))
         self.epoch = 0
         self.begin_epoch()
 
@@ -60,8 +61,7 @@ class Trainer:
         self.correct = torch.zeros((), dtype=torch.int64, device=self.device)
 
     def set_order(self, order: Tensor) -> None:
-        """Cut an order of the images into batches, as equal as can be, so that the last one is not a single image
-        (batch normalization needs two)."""
+        """Cut an order of the images into batches, as equal as can be."""
         self.order, self.batches = order, order.tensor_split(self.steps)
 
     def train_batch(self) -> int:
@@ -81,7 +81,7 @@ class Trainer:
             self._descend(index.to(self.device, non_blocking=True), parameters)
         except Exception as error:
             if sentence := self._mendable(error, len(index)):
-                raise InputError(f"{sentence} for it under training, in the configuration") from error
+                raise InputError(sentence) from error
             raise
         self.step += 1
         return len(index)
@@ -101,14 +101,16 @@ class Trainer:
 
     def _mendable(self, error: Exception, images: int) -> str | None:
         """What to say of an error that another recipe avoids; None for any other error."""
+        place = "for it under training, in the configuration"
         if out_of_memory(error):
-            batch_size = self.batch_size // 2
-            return f"{self.device} has too little memory for a batch of {images}: set batch_size to {batch_size}"
+            smaller = (
+                f"set batch_size to {images // 2} {place}" if images > 3 else "take a smaller network or image size"
+            )
+            return f"{self.device} has too little memory for a batch of {images}: {smaller}"
         operation, refused, _ = str(error).partition(" does not have a deterministic implementation")
         if refused:
-            return (
-                f"PyTorch has no deterministic way to compute {operation}, of this network: set deterministic to false"
-            )
+            why = f"PyTorch has no deterministic way to compute {operation}, of this network"
+            return f"{why}: set deterministic to false {place}"
         return None
 
     def rate(self, step: int) -> float:
@@ -142,8 +144,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "generator": self.generator.get_state(),
-            "random": torch.get_rng_state(),  # for networks that draw, as dropout does
-            "random_cuda": torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None,
+            "drawn_by_networks": generators.state(self.device),
             "epoch": self.epoch,
             "step": self.step,
             "order": self.order,
@@ -156,9 +157,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["random"])
-        if state["random_cuda"] is not None:
-            torch.cuda.set_rng_state(state["random_cuda"], self.device)
+        generators.restore(state["drawn_by_networks"], self.device)
         self.epoch, self.step = state["epoch"], state["step"]
         self.set_order(state["order"])
         self.losses, self.correct = state["losses"].to(self.device), state["correct"].to(self.device)

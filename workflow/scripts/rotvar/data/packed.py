@@ -76,19 +76,20 @@ def read(path: str | Path, split: str) -> Dataset:
 
 
 def first(dataset: Dataset, count: int) -> Dataset:
-    """The first `count` images of a data set, the classes in equal parts (differing by at most one)."""
-    classes = len(dataset.classes)
-    chosen = []
-    for label in range(classes):
-        share = count // classes + (label < count % classes)
-        chosen.append(torch.nonzero(dataset.labels == label).flatten()[:share])
-    index = torch.cat(chosen).sort().values
+    """The first `count` images of a data set, the classes in equal parts (differing by at most one) as far as each
+    has enough of them."""
+    place = torch.empty_like(dataset.labels)  # of each image among those of its class
+    for label in range(len(dataset.classes)):
+        of_class = dataset.labels == label
+        place[of_class] = torch.arange(int(of_class.sum()))
+    index = (place * len(dataset.classes) + dataset.labels).argsort()[:count].sort().values
     return Dataset(dataset.images[index], dataset.labels[index], dataset.classes)
 
 
 def normalization(images: Tensor) -> tuple[list[float], list[float]]:
     """The mean and the standard deviation of each channel of uint8 images, on the scale [0, 1].
 
+    A channel of one value has the standard deviation 1, so that it becomes 0, and not 0/0, when it is divided by it.
     `images`: uint8, N x C x H x W. Exact for any number of images: computed from the histogram of the 256 values.
     """
     values = torch.arange(256, dtype=torch.float64) / 255
@@ -98,5 +99,6 @@ def normalization(images: Tensor) -> tuple[list[float], list[float]]:
         weights /= weights.sum()
         mean = (weights * values).sum()
         means.append(mean.item())
-        stds.append((weights * (values - mean) ** 2).sum().sqrt().item())
+        std = (weights * (values - mean) ** 2).sum().sqrt().item()
+        stds.append(std if weights.count_nonzero() > 1 else 1.0)
     return means, stds

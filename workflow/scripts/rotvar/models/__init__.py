@@ -10,7 +10,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from rotvar import factory
+from rotvar import factory, generators
 from rotvar.errors import InputError, damaged
 from rotvar.models.all_convolutional import all_convolutional
 from rotvar.models.resnet import resnet
@@ -57,7 +57,7 @@ def begin(
 
     shape: channels, image_size and classes. Raises InputError as `build` and `start_from` do.
     """
-    torch.manual_seed(seed)
+    generators.seed(seed)
     model = build(name, **shape, **options)
     for file in begin_with:
         start_from(model, file)
@@ -82,7 +82,11 @@ def save(model: nn.Module, path: str | Path, description: dict[str, Any]) -> Non
     """Write the weights as safetensors, together with the description that `load` needs to build the network again:
     name, channels, image_size, classes (their number), options, and whatever else there is to know of it (JSON)."""
     with atomic(path) as part:
-        weights = {name: tensor.contiguous().cpu() for name, tensor in model.state_dict().items()}
+        # Copies, because safetensors refuses tensors that share memory, as those of tied layers do
+        weights = {
+            name: tensor.cpu().clone(memory_format=torch.contiguous_format)
+            for name, tensor in model.state_dict().items()
+        }
         described = description | {"checksum": checksum.BLANK}
         save_file(weights, part, metadata={"description": json.dumps(described)})
         checksum.stamp(part)

@@ -9,7 +9,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from rotvar import training
+from rotvar import generators, training
 from rotvar.activations import Layer, Recorder
 from rotvar.checkpoint import Checkpoint
 from rotvar.columns import ALL, GROUP, NONE, TESTS
@@ -100,7 +100,7 @@ def retrain(
         log.info("scheme %d of %d: %s, %d parameters", number + 1, len(plan), scheme.name, count)
         part = checkpoint.part(number) if checkpoint else None
         if scheme.modules != ():
-            torch.manual_seed(seed)
+            generators.seed(seed)
             history = training.train(network, train, test, seed=seed, trained=scheme.modules, checkpoint=part, **recipe)
             resumed += [[scheme.name, *place] for place in history.attrs["resumed"]]
         for test_set, n, correct in _tested(network, test, mean, std):

@@ -45,7 +45,7 @@ class Assignment:
         """That of a job, whose rule names its input, parameters and wildcards as the fields are named."""
         given, params, wildcards = snakemake.input, snakemake.params, snakemake.wildcards
         recipe = (params.architecture, params.recipe, params.augmentation, int(wildcards.seed))
-        return cls(given.dataset, wildcards.model, *recipe, given.begin_with, given.code, device)
+        return cls(given.dataset, wildcards.model, *recipe, given.begin_with, [*given.code, *given.own_code], device)
 
     @property
     def configuration(self) -> dict[str, Any]:

@@ -33,6 +33,8 @@ class _Log(logging.FileHandler):
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:
+    for each in SIGNALS:  # another one would interrupt what is done about this one
+        signal.signal(each, signal.SIG_IGN)
     raise Interrupted("asked to stop: run again to make this file", number)
 
 

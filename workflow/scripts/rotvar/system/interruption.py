@@ -30,7 +30,7 @@ class Request:
 def noticed() -> Iterator[Request]:
     """In the block, SIGTERM and SIGINT end nothing: they are noted, for the block to end where it can be resumed.
 
-    Only the main thread may use it.
+    What came too late for the block to heed is passed on when it has ended. Only the main thread may use it.
     """
     request = Request()
 
@@ -43,3 +43,5 @@ def noticed() -> Iterator[Request]:
     finally:
         for number, handler in former.items():
             signal.signal(number, handler)
+    if request:
+        signal.raise_signal(request.signal)

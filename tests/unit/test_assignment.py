@@ -1,0 +1,33 @@
+"""A training is told from others by all that defines it."""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from test_training import bright_and_dark
+
+from rotvar.data.packed import pack
+from rotvar.study.assignment import Assignment
+
+
+def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path: Path) -> None:
+    """Another recipe, seed, data set, program or module of an own network."""
+    files = [tmp_path / name for name in ("data", "trainer.py", "layers.py", "weights")]
+    pack("noise", {"train": bright_and_dark(), "test": bright_and_dark()}, files[0])
+    for file in files[1:]:
+        file.touch()
+
+    def checkpoint(seed: int = 0, epochs: int = 1) -> str:
+        given = SimpleNamespace(dataset=files[0], code=[files[1]], own_code=[files[2]], begin_with=[files[3]])
+        params = SimpleNamespace(architecture={"width": 2}, recipe={"epochs": epochs}, augmentation={})
+        wildcards = SimpleNamespace(model="simple_conv", seed=str(seed))
+        job = SimpleNamespace(input=given, params=params, wildcards=wildcards)
+        return Assignment.of(job, torch.device("cpu")).checkpoint(tmp_path).path.name
+
+    names = [checkpoint(), checkpoint(seed=1), checkpoint(epochs=2)]
+    for file in files[1:]:
+        file.write_text("changed")
+        names.append(checkpoint())
+    pack("noise", {"train": bright_and_dark(34), "test": bright_and_dark()}, files[0])
+    names.append(checkpoint())
+    assert names[0].startswith(".checkpoint-") and len(set(names)) == 7
