@@ -1,5 +1,6 @@
 """Every activation of any network, by its dotted name, in execution order, and none outlives its layer."""
 
+import logging
 import weakref
 
 import pytest
@@ -9,6 +10,7 @@ from torch.nn import functional
 
 from rotvar import models
 from rotvar.activations import Layer, Recorder
+from rotvar.errors import InputError
 
 
 class Untraceable(nn.Module):
@@ -90,6 +92,140 @@ def test_a_network_that_cannot_be_traced_shows_the_same_through_hooks():
     assert list(hooked) == [Layer(f"inner.{layer.name}", layer.kind) for layer in CHAIN]
     for one, other in zip(hooked.values(), traced.values(), strict=True):
         assert torch.equal(one, other)
+
+
+class Listed(nn.Module):
+    """Its modules are in a list, in which torch.fx does not find them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.modules_in_a_list = [nn.Conv2d(1, 2, 1)]
+        self.relu = nn.ReLU()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.relu(self.modules_in_a_list[0](x))
+
+
+class Asserting(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        assert isinstance(x, torch.Tensor)
+        return super().forward(x)
+
+
+@pytest.mark.parametrize("make", [lambda: Untraceable(nn.ReLU()), Listed, lambda: Asserting(nn.ReLU())])
+def test_whatever_keeps_a_network_from_being_traced_is_logged_once(make, caplog):
+    with caplog.at_level(logging.INFO, logger="rotvar"):
+        recorder = Recorder(make())
+        for _ in range(2):
+            recorder.run(images(), lambda layer, output: None)
+    assert recorder.graph is None
+    (record,) = caplog.records
+    assert record.message.startswith("the network cannot be traced (")
+
+
+class Choosing(nn.Module):
+    """Takes more than images, by default nothing, and computes by what it is given."""
+
+    def forward(self, x: torch.Tensor, doubled: bool = False, power: int = 1) -> torch.Tensor:
+        if doubled:
+            x = x * 2
+        return functional.relu(x) if power == 1 else x**power
+
+
+def test_a_network_with_defaults_is_traced_as_it_is_called():
+    assert recorded(Choosing(), images()).keys() == {Layer("relu", "non-linearity")}
+    assert Recorder(Choosing()).graph
+
+
+class Dropping(nn.Module):
+    """Drops by a function, which a trace of a network in training mode would go on doing."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.auxiliary = nn.Linear(64, 3), nn.Linear(64, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = functional.dropout(x.flatten(1), 0.5, self.training)
+        return self.fc(x) + self.auxiliary(x) if self.training else self.fc(x)
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_a_network_is_traced_in_evaluation_mode(training):
+    model = Dropping().train(training)
+    recorder, state = Recorder(model), torch.get_rng_state()
+    assert model.training is training
+    model.eval()
+    assert torch.equal(recorder.run(images(), lambda layer, output: None), model(images()))
+    assert [layer.name for layer in recorder.outputs(images())] == ["fc"]
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_hooks_of_the_network_and_a_forward_of_its_own_are_heeded():
+    model = chain()
+    model.register_forward_pre_hook(lambda module, given: (given[0] * 3,))
+    hooked = recorded(model, images())
+    expected = recorded(chain(), images() * 3)
+    assert list(hooked) == [Layer("mul", "product"), *expected] and Recorder(model).graph
+    assert all(torch.equal(hooked[layer], expected[layer]) for layer in expected)
+    model = chain()
+    model.forward = lambda x: nn.Sequential.forward(model, x * 3)
+    patched = recorded(model, images())
+    assert all(torch.equal(patched[layer], expected[layer]) for layer in expected)
+
+
+class Named(nn.Module):
+    """Modules with the names of other things in a trace."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.output, self.sin, self.network = nn.ReLU(), nn.ReLU(), nn.Conv2d(1, 2, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.network(self.output(x)).sin()
+
+
+def test_names_of_modules_are_not_taken_for_other_things():
+    assert list(recorded(Named(), images())) == [
+        Layer("output", "non-linearity"),
+        Layer("network", "convolution"),
+        Layer("sin", "operation"),
+    ]
+
+
+class Sequences(nn.Module):
+    """Tokens first and images second, as PyTorch's transformers have them by default."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mix, self.fc = nn.Conv2d(1, 6, 2, stride=2), nn.Linear(6, 6), nn.Linear(6, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = self.embed(x).flatten(2).permute(2, 0, 1)  # 16 x N x 6
+        return self.fc(self.mix(tokens).mean(0))
+
+
+def test_tokens_are_not_taken_for_images_where_there_are_as_many():
+    recorder = Recorder(Sequences())
+    assert [layer.name for layer in recorder.outputs(images())] == ["embed", "mean", "fc"]
+    shown = []
+    recorder.run(images(16, 1, 8, 8), lambda layer, output: shown.append(layer.name))
+    assert shown == ["embed", "mean", "fc"]
+
+
+def test_a_layer_that_had_an_output_for_each_image_and_has_not_is_one_sentence():
+    class Folding(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return functional.relu(x.flatten().view(2, -1))
+
+    recorder = Recorder(Folding())
+    recorder.outputs(images())
+    with pytest.raises(InputError, match="layer relu gives 2 x 160 for 5 images, though .* leave it out"):
+        recorder.run(images(5, 1, 8, 8), lambda layer, output: None)
+
+
+def test_through_hooks_a_weight_is_no_activation():
+    conv = nn.utils.parametrizations.weight_norm(nn.Conv2d(1, 2, 1))
+    assert names(Untraceable(conv), images()) == ["inner"]
 
 
 def test_hooks_are_gone_after_the_run_even_if_it_failed():
@@ -281,9 +417,26 @@ def test_a_value_that_a_sum_still_needs_is_kept_until_then():
         (nn.Softmax(1), "softmax"),
         (nn.LogSoftmax(1), "log-softmax"),
         (nn.Linear(8, 2), "fully connected"),
+        (nn.RMSNorm(8), "normalization"),
         (nn.Upsample(scale_factor=2), "operation"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )
 def test_the_kind_of_a_module(module, kind):
     assert [layer.kind for layer in recorded(nn.Sequential(module), images())] == [kind]
+
+
+@pytest.mark.parametrize(
+    "module",
+    [
+        nn.ReplicationPad2d(1),
+        nn.ZeroPad2d(1),
+        nn.AlphaDropout(),
+        nn.Unflatten(1, (1, 1)),
+        nn.Dropout2d(),
+        nn.Identity(),
+    ],
+    ids=lambda module: type(module).__name__,
+)
+def test_a_module_that_computes_nothing_new_is_no_layer(module):
+    assert recorded(nn.Sequential(module), images()) == {}

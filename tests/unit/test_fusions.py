@@ -187,12 +187,27 @@ class Functional(nn.Module):
 def found(model: nn.Module) -> dict[str, list[str]]:
     graph = Recorder(model.eval()).graph
     assert graph is not None
-    return {node.name: [each.name for each in fusion.nodes] for node, fusion in graph.fusions.items()}
+    name = {node: layer.name for node, layer in graph.layers.items()}
+    return {name[node]: [name[each] for each in fusion.nodes] for node, fusion in graph.fusions.items()}
 
 
 @pytest.mark.parametrize("relu", [functional.relu, torch.relu, None], ids=["functional", "torch", "method"])
 def test_a_relu_may_be_a_function(relu):
     assert found(Functional(relu)) == {"conv": ["norm", "relu"]}
+
+
+def test_what_calls_hooks_is_not_fused():
+    """They may look at an output, which fusing overwrites, or replace it."""
+    for number in (0, 2):
+        model = nn.Sequential(convolution(1), normalization(), nn.ReLU())
+        model[number].register_forward_hook(lambda module, given, output: output * 2)
+        assert found(model) == ({} if number == 0 else {"0": ["1"]})
+
+
+def test_a_normalization_without_statistics_is_not_fused():
+    model = nn.Sequential(convolution(1), normalization(), nn.ReLU())
+    model[1].running_mean = model[1].running_var = None
+    assert found(model) == {}
 
 
 def test_what_another_layer_reads_is_not_fused():

@@ -9,7 +9,7 @@ import pytest
 import torch
 from oracle import MEASURES
 from scipy import stats
-from test_properties import KEY, measured, noise
+from test_properties import by_key, measured, noise
 
 from rotvar.rotation import angles
 from rotvar.statistics.measures import NAMES, Spread, Statistics, holm, quotient
@@ -37,8 +37,7 @@ def measured_with(layers: dict[str, torch.Tensor], **options: object) -> pd.Data
     """As `test_properties.measured`, with all columns."""
     from test_properties import Known, names, pictures
 
-    table = measure(Known(**layers), pictures(N), LABELS, names(LABELS), angles(R), **options)
-    return table.set_index(KEY)
+    return by_key(measure(Known(**layers), pictures(N), LABELS, names(LABELS), angles(R), **options))
 
 
 def distance(values: np.ndarray) -> float:

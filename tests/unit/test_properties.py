@@ -64,8 +64,13 @@ def names(labels: torch.Tensor) -> tuple[str, ...]:
     return tuple(f"class {c}" for c in range(int(labels.max()) + 1))
 
 
+def by_key(table: pd.DataFrame) -> pd.DataFrame:
+    """A table with its text as text, which has the same order everywhere; that of categories is the table's."""
+    return table.astype({name: str for name in KEY if name != "unit"}).set_index(KEY)
+
+
 def indexed(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_index(KEY)[MEASURES].sort_index()
+    return by_key(table)[MEASURES].sort_index()
 
 
 def measured(

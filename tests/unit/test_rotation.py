@@ -104,6 +104,15 @@ def test_positive_angles_turn_counter_clockwise():
     assert rotate(image, torch.tensor([90.0]))[0, 0, 2, 0] == 1  # goes to the left
 
 
+@pytest.mark.parametrize(("dtype", "close"), [(torch.float16, 1e-3), (torch.bfloat16, 8e-3)], ids=str)
+def test_half_precision_is_that_of_the_pixels_and_not_of_the_places(dtype, close):
+    images = torch.rand(4, 1, 224, 224, generator=torch.Generator().manual_seed(0)).to(dtype)
+    degrees = torch.tensor([33.0, -77.0, 12.5, 170.0])
+    turned = rotate(images, degrees)
+    assert turned.dtype == dtype
+    torch.testing.assert_close(turned.float(), rotate(images.float(), degrees), atol=close, rtol=0)
+
+
 def test_what_comes_in_from_outside_is_black():
     white = torch.ones(1, 1, 32, 32)
     turned = rotate(white, torch.tensor([45.0]))

@@ -1,11 +1,15 @@
 """The measure is what its definition says: against closed forms, and against the literal evaluation in float64."""
 
+import tracemalloc
+
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+import torchvision
 from oracle import activations
 from oracle import measure as literal_measure
+from test_properties import by_key
 from torch import nn
 
 from rotvar import models
@@ -16,11 +20,9 @@ from rotvar.statistics.firing import RATES
 from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS
 from rotvar.system import memory
 from rotvar.transformations import Transformation
-from rotvar.variance import measure
+from rotvar.variance import measure, sweep
 
 pytestmark = pytest.mark.usefixtures("either_way")
-
-KEY = ["layer", "stratum", "aggregation", "unit"]
 
 
 class Known(nn.Module):
@@ -46,7 +48,7 @@ def small(seed: int = 0, classes: int = 3, n: int = 13, size: int = 8):
 
 
 def indexed(table: pd.DataFrame) -> pd.DataFrame:
-    return table.set_index(KEY)[[name for name in MEASURES if name in table]].sort_index()
+    return by_key(table)[[name for name in MEASURES if name in table]].sort_index()
 
 
 def test_every_layer_unit_stratum_and_aggregation_agrees_with_the_literal_evaluation():
@@ -162,6 +164,65 @@ def test_the_model_is_measured_in_evaluation_mode_and_left_as_it_was():
     np.testing.assert_array_equal(indexed(measure(model, images, labels, classes, angles(4))), expected)
     assert model.training
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
+
+
+def test_each_module_is_left_in_its_mode():
+    model, images, labels, classes = small()
+    model.train()
+    model.bn1_1.eval()  # frozen, as in a fine-tuning
+    before = {name: module.training for name, module in model.named_modules()}
+    measure(model, images, labels, classes, angles(2))
+    assert {name: module.training for name, module in model.named_modules()} == before
+
+
+def test_a_network_fresh_from_torchvision_is_measured_without_its_drops():
+    torch.manual_seed(0)
+    model = torchvision.models.swin_t(weights=None, num_classes=2)  # in training mode, and stochastic by functions
+    images, labels = torch.rand(4, 3, 32, 32), torch.tensor([0, 0, 1, 1])
+    first, second = (measure(model, images, labels, ["a", "b"], angles(2), aggregations=["mean"]) for _ in range(2))
+    np.testing.assert_array_equal(indexed(first), indexed(second))
+
+
+@pytest.mark.parametrize("dtype", [torch.int8, torch.uint16, torch.int32, torch.uint64], ids=str)
+def test_labels_may_be_any_whole_numbers(dtype):
+    model, images, labels, classes = small()
+    expected = measure(model, images, labels, classes, angles(2))
+    pd.testing.assert_frame_equal(measure(model, images, labels.to(dtype), classes, angles(2)), expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64], ids=str)
+def test_networks_of_other_precisions_are_measured(dtype):
+    """On bytes, and on images of their own precision; constants may be of any."""
+    model, images, labels, classes = small()
+    images = (images * 255).to(torch.uint8)
+    constants = {"mean": torch.full((2,), 0.5, dtype=torch.float64), "std": torch.ones(2, dtype=torch.float64)}
+    expected = measure(model, images, labels, classes, angles(4), **constants)
+    model.to(dtype)
+    close = {torch.float64: 1e-4, torch.float16: 0.02, torch.bfloat16: 0.1}[dtype]
+    for given in (images, (images.double() / 255).to(dtype)):
+        table = measure(model, given, labels, classes, angles(4), **constants)
+        means = [one[one.aggregation == "spatial"].groupby("layer").sample_std.mean() for one in (table, expected)]
+        np.testing.assert_allclose(*means, rtol=close, atol=close / 20)
+
+
+def test_one_pattern_may_stand_alone():
+    model, images, labels, classes = small()
+    assert set(measure(model, images, labels, classes, angles(2), layers="fc*")["layer"]) == {"fc1", "fc2"}
+
+
+def test_a_part_has_each_class_once():
+    model, images, labels, classes = small()
+    whole = sweep(model, images, labels, classes, angles(2)).table()
+    twice = sweep(model, images, labels, classes, angles(2), part=[*range(len(classes)), 0]).table()
+    pd.testing.assert_frame_equal(twice, whole)
+    with pytest.raises(InputError, match=r"^part has the classes \[0, 9\], but they are numbered from 0 to "):
+        sweep(model, images, labels, classes, angles(2), part=[9, 0])
+
+
+def test_a_network_without_layers_is_one_sentence():
+    _, images, labels, classes = small()
+    with pytest.raises(InputError, match="^the network has no layer that can be measured$"):
+        measure(nn.Sequential(nn.Flatten(), nn.Dropout()), images, labels, classes, angles(2))
 
 
 def spotted(number: int, value: float) -> torch.Tensor:
@@ -290,6 +351,27 @@ def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch)
     with pytest.raises(InputError, match=sentence):
         measure(conv, images, labels, ["a", "b"], angles(16))
     assert len(measure(conv, images, labels, ["a", "b"], angles(2), aggregations=["mean"])) == 8 * 4
+
+
+def test_a_table_that_would_not_fit_is_refused_before_the_sweep(monkeypatch):
+    model, images, labels, classes = small()
+    monkeypatch.setattr(memory, "of_state", lambda *_: 0)
+    monkeypatch.setattr(memory, "of_image", lambda *_: 1)
+    monkeypatch.setattr(memory, "free", lambda device: 1_000_000)
+    sentence = r"^the table of \d+ channels in 3 classes has [\d,]+ rows and takes 0\.0 GB, but"
+    with pytest.raises(InputError, match=sentence):
+        measure(model, images, labels, classes, angles(2))
+
+
+def test_the_memory_of_a_table_is_that_of_its_rows():
+    classes = [f"class {number}" for number in range(100)]
+    images, labels = torch.rand(200, 1, 2, 2), torch.arange(200) % 100
+    state = sweep(nn.Sequential(nn.Conv2d(1, 64, 1), nn.ReLU()), images, labels, classes, angles(2))
+    tracemalloc.start()
+    table = state.table()
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert 0.6 * memory.of_table(len(table)) < peak < memory.of_table(len(table))
 
 
 @pytest.mark.parametrize("precision", ["float32", "tf32", "bfloat16"])

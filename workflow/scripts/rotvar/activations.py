@@ -2,6 +2,7 @@
 
 import fnmatch
 import itertools
+import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
@@ -9,28 +10,13 @@ from typing import Any, TypeGuard
 from torch import Tensor, fx, nn
 
 from rotvar import fusions
+from rotvar.channels import Axes, own_axis
+from rotvar.errors import InputError
 from rotvar.fusions import Fusion
+from rotvar.kinds import kind_of
+from rotvar.modes import evaluating
 
-# What an operation is called in results and figures, by a part of its class's or function's name (first match)
-KINDS = (
-    ("convolution", ("conv",)),
-    ("normalization", ("norm",)),
-    ("pooling", ("pool",)),
-    ("log-softmax", ("logsoftmax", "log_softmax")),
-    ("softmax", ("softmax",)),
-    ("fully connected", ("linear",)),
-    ("attention", ("attention",)),
-    ("sum", ("add", "sub")),
-    ("product", ("mul", "matmul")),
-    ("concatenation", ("cat",)),
-    ("non-linearity", ("relu", "elu", "silu", "swish", "tanh", "sigmoid", "softplus", "mish")),
-)
-# Operations that only lay out, choose or pass on what an earlier layer computed: not layers of their own
-PASSIVE = (
-    "flatten", "view", "reshape", "permute", "transpose", "contiguous", "getitem", "getattr", "size", "squeeze",
-    "unsqueeze", "expand", "chunk", "split", "unbind", "dropout", "identity", "stochasticdepth", "stochastic_depth",
-    "pad", "patch_merging_pad", "stack", "clone", "detach", "to", "float", "type_as", "type", "roll",
-)  # fmt: skip
+log = logging.getLogger("rotvar")
 
 
 @dataclass(frozen=True)
@@ -55,12 +41,12 @@ class Recorder:
     network keeps them, and must take what it needs at once: an in-place operation may overwrite the tensor
     afterwards, and nothing else keeps it alive.
 
-    The network is traced with torch.fx, which sees functions and operators (residual sums) as well as modules, and
-    makes two layers of a module that is called twice. Where it cannot be traced, hooks on its innermost modules see
-    those alone.
+    The network is traced with torch.fx, in evaluation mode, which sees functions and operators (residual sums) as well
+    as modules, and makes two layers of a module that is called twice. Where it cannot be traced, hooks on its innermost
+    modules see those alone (the log says why).
 
     layers: patterns of the names to show, where "*" stands for any characters, dots too. channel_axes: for patterns of
-    names, the axis of the channels, where the rules of `channel_axis` err.
+    names, the axis of the channels, where the rules of `channels` err.
     """
 
     def __init__(
@@ -69,11 +55,14 @@ class Recorder:
         self.model = model
         self.layers = layers
         self.channel_axes = channel_axes or {}
-        self.graph: _Interpreter | None
+        self.known: set[Layer] | None = None  # that have an output for each image, once `outputs` has found out
+        self.graph: _Interpreter | None = None
         try:
-            self.graph = _Interpreter(model)
-        except (fx.proxy.TraceError, TypeError, AttributeError, RuntimeError, ValueError, NotImplementedError):
-            self.graph = None
+            with evaluating(model):
+                self.graph = _Interpreter(model)
+        except Exception as error:  # whatever a network does with what is no tensor
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            log.info("the network cannot be traced (%s): its modules are measured, functions and operators not", reason)
 
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
@@ -83,15 +72,18 @@ class Recorder:
         """
 
         def show(layer: Layer, output: object, axis: int) -> None:
-            if not is_activation(output, len(batch)) or not matches(layer.name, self.layers):
+            if not matches(layer.name, self.layers) or not self._is_shown(output, layer, len(batch)):
                 return
             for pattern, chosen in self.channel_axes.items():
                 if matches(layer.name, [pattern]):
                     axis = chosen
+            if not -output.dim() <= axis < output.dim() or axis % output.dim() == 0:
+                shape = " x ".join(map(str, output.shape))
+                raise InputError(f"channel_axes: layer {layer.name} gives {shape}, and no channels on axis {axis}")
             record(layer, output if axis == 1 else output.movedim(axis, 1))
 
         def fuse_if_shown(shown: list[Layer], fusion: Fusion, output: Tensor) -> Tensor | None:
-            if fuse is None or not is_activation(output, len(batch)):
+            if fuse is None or not self._is_shown(output, shown[0], len(batch)):
                 return None
             if any(not matches(one.name, self.layers) or matches(one.name, self.channel_axes) for one in shown):
                 return None
@@ -103,10 +95,30 @@ class Recorder:
 
     def outputs(self, batch: Tensor) -> dict[Layer, Tensor]:
         """Every layer that is shown, in execution order, with its output for `batch`: a tensor on the device "meta", of
-        which the shape matters."""
+        which the shape matters.
+
+        From then on these layers are shown and no others: with another number of images, something else could have by
+        chance as many rows as there are images.
+        """
+        self.known = None
         found: dict[Layer, Tensor] = {}
         self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
+        self.known = set(found)
         return found
+
+    def _is_shown(self, output: object, layer: Layer, n: int) -> TypeGuard[Tensor]:
+        """Whether `output` is that of a layer which is shown, one for each of `n` images."""
+        if self.known is None:
+            return is_activation(output, n)
+        if layer not in self.known:
+            return False
+        if not is_activation(output, n):
+            shape = " x ".join(map(str, output.shape)) if isinstance(output, Tensor) else type(output).__name__
+            raise InputError(
+                f"layer {layer.name} gives {shape} for {n} images, though it gave an output for each of fewer: "
+                "leave it out, and measure the layers that do"
+            )
+        return True
 
     def _run_hooked(self, batch: Tensor, show: Show) -> Tensor:
         taken: set[str] = set()
@@ -116,19 +128,26 @@ class Recorder:
                 kind = kind_of(module)
                 if kind:
                     output = output[0] if isinstance(output, tuple) else output
-                    dims = output.dim() if isinstance(output, Tensor) else 0
-                    axis = own_channel_axis(module)
-                    show(Layer(unique(name, taken), kind), output, (2 if dims == 3 else 1) if axis is None else axis)
+                    axis = own_axis(module)
+                    if axis is None:
+                        axis = 2 if isinstance(output, Tensor) and output.dim() == 3 else 1  # tokens
+                    show(Layer(unique(name, taken), kind), output, axis)
 
             return call
 
-        leaves = [(name, m) for name, m in self.model.named_modules() if not any(m.children())]
+        leaves = [(name, module) for name, module in self.model.named_modules() if is_innermost(name, module)]
         handles = [module.register_forward_hook(hook(name)) for name, module in leaves]
         try:
             return self.model(batch)
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def is_innermost(name: str, module: nn.Module) -> bool:
+    """Whether a module holds no other, but for what its weights are computed by, which is none itself."""
+    holds = [child for child, _ in module.named_children() if child != "parametrizations"]
+    return not holds and "parametrizations" not in name.split(".")
 
 
 def matches(name: str, patterns: Iterable[str]) -> bool:
@@ -144,60 +163,44 @@ def unique(name: str, taken: set[str]) -> str:
     return free
 
 
-def name_of(target: object) -> str:
-    """The name of a module's class, of a function or of a method, in lower case."""
-    name = type(target).__name__ if isinstance(target, nn.Module) else getattr(target, "__name__", str(target))
-    return name.lower().strip("_")
-
-
-def kind_of(target: object) -> str | None:
-    """The kind of an operation (a module, a function or a method's name); None for one that computes nothing new."""
-    name = name_of(target)
-    if name in PASSIVE or name.rstrip("123d") in PASSIVE:
-        return None
-    for kind, parts in KINDS:
-        if any(part in name for part in parts):
-            return kind
-    return "operation"
-
-
 def is_activation(output: object, n: int) -> TypeGuard[Tensor]:
     """Whether an output is a batch of activations, rather than a size, an index or a parameter."""
     return isinstance(output, Tensor) and output.is_floating_point() and output.dim() >= 2 and len(output) == n
 
 
-def own_channel_axis(target: object) -> int | None:
-    """The axis of the channels in the output of an operation that decides it by itself; None where its input does.
+class _Call(nn.Module):
+    """A network that is called as its users call it: with its defaults, hooks and whatever else a call does."""
 
-    Convolutions, batch and group normalizations and poolings keep the channels on axis 1; fully connected layers,
-    layer normalizations and attention on the last.
-    """
-    name = name_of(target)
-    if any(part in name for part in ("linear", "layernorm", "layer_norm", "attention")):
-        return -1
-    if any(part in name for part in ("conv", "norm", "pool", "flatten")):
-        return 1
-    return None
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> Any:
+        return self.network(images)
+
+
+class _Tracer(fx.Tracer):
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return module_qualified_name != "network" and super().is_leaf_module(m, module_qualified_name)
 
 
 class _Interpreter(fx.Interpreter):
     """Runs the traced graph node by node, freeing every value after its last use."""
 
     def __init__(self, model: nn.Module) -> None:
-        graph = fx.Tracer().trace(model)
-        super().__init__(fx.GraphModule(model, graph))
-        modules = dict(model.named_modules())
+        call = _Call(model)
+        graph = _Tracer().trace(call)
+        super().__init__(fx.GraphModule(call, graph))
+        modules = dict(call.named_modules())
+        targets = {node: modules[node.target] if node.op == "call_module" else node.target for node in graph.nodes}
         self.layers: dict[fx.Node, Layer] = {}
         taken: set[str] = set()
         for node in graph.nodes:
-            if node.op not in ("call_module", "call_function", "call_method"):
-                continue
-            kind = kind_of(modules[node.target] if node.op == "call_module" else node.target)
+            kind = kind_of(targets[node]) if node.op in ("call_module", "call_function", "call_method") else None
             if kind:
                 self.layers[node] = Layer(unique(dotted_name(node), taken), kind)
-        self.targets = {node: modules.get(str(node.target), node.target) for node in graph.nodes}
-        self.axes: dict[fx.Node, int | None] = {}  # the axis of the channels in each value; None for parameters
-        self.fusions = fusions.find(self.targets)
+        self.axes = Axes(targets)
+        self.fusions = fusions.find(targets)
         self.computed: dict[fx.Node, Tensor] = {}  # ahead of its turn
         self.show: Show
         self.fuse: Fuse
@@ -210,51 +213,31 @@ class _Interpreter(fx.Interpreter):
         if n in self.computed:
             return self.computed.pop(n)
         output = super().run_node(n)
-        values = output[0] if isinstance(output, tuple) else output  # attention gives its weights as well
-        if n not in self.axes:
-            self.axes[n] = self.channel_axis(n, values)
+        values = output[0] if isinstance(output, tuple) and n in self.layers else output  # attention's weights, too
+        axis = self.axes.find(n, values, self.env)
         fusion = self.fusions.get(n)
         if fusion:
             shown = [self.layers[node] for node in (n, *fusion.nodes)]
             last = self.fuse(shown, fusion, output)
             if last is not None:
-                self.axes |= dict.fromkeys(fusion.nodes, 1)
+                self.axes.found |= dict.fromkeys(fusion.nodes, 1)
                 self.computed = dict.fromkeys(fusion.nodes, last)
                 return output
-        layer = self.layers.get(n)
-        if layer is not None:
-            axis = self.axes[n]
-            self.show(layer, values, 1 if axis is None else axis)
+        if n in self.layers:
+            self.show(self.layers[n], values, 1 if axis is None else axis)
         return output
-
-    def channel_axis(self, node: fx.Node, output: object) -> int | None:
-        """The axis of the channels: where the operation puts them, or where its first input had them.
-
-        A permutation takes the axis along. Anything else that changes the layout (a reshape) is taken to keep the
-        channels where they were.
-        """
-        own = 1 if node.op == "placeholder" else own_channel_axis(self.targets[node])
-        inputs = [axis for axis in map(self.axes.get, node.all_input_nodes) if axis is not None]
-        if not isinstance(output, Tensor) or output.dim() < 2:
-            return None  # one number an image: a sum over all positions, a slice
-        if own is not None or not inputs:
-            return own
-        before = inputs[0] % output.dim() or 1  # axis 0 is the batch's
-        name = name_of(self.targets[node])
-        if name == "permute":
-            dims = node.args[1] if isinstance(node.args[1], tuple | list) else node.args[1:]
-            return [int(dim) % output.dim() for dim in dims].index(before)  # type: ignore[arg-type]
-        if name == "transpose":
-            one, other = (int(dim) % output.dim() for dim in node.args[1:3])  # type: ignore[arg-type]
-            return {one: other, other: one}.get(before, before)
-        return before
 
 
 def dotted_name(node: fx.Node) -> str:
     """A module's own name; for a function, the name of the module that calls it, a dot, and the function's name."""
     if node.op == "call_module":
-        return str(node.target)
+        return _own_name(str(node.target))
     function = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
     stack: dict[str, Any] = node.meta.get("nn_module_stack", {})  # the modules that are running, outermost first
-    caller = list(stack)[-1] if stack else ""
+    caller = _own_name(list(stack)[-1]) if stack else ""
     return f"{caller}.{function}" if caller else function
+
+
+def _own_name(name: str) -> str:
+    """A module's name in the network, by its name in `_Call`."""
+    return name.removeprefix("network").removeprefix(".")

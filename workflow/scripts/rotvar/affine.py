@@ -64,6 +64,7 @@ def interpolate(images: Tensor, back: Tensor, moved: Tensor | None = None) -> Te
     inside = ((width + 1) / 2 - from_x.abs()).clamp_(0, 1) * ((height + 1) / 2 - from_y.abs()).clamp_(0, 1)
     from_x *= 2 / width  # in place: `places` becomes the grid, from -1 to 1
     from_y *= 2 / height
-    grid = places.permute(1, 2, 3, 0).to(images.dtype)
-    read = torch.nn.functional.grid_sample(images, grid, mode="bilinear", align_corners=False)
-    return read.mul_(inside.unsqueeze(1).to(images.dtype))
+    precise = images if images.dtype in (torch.float32, torch.float64) else images.float()  # half a grid misses pixels
+    grid = places.permute(1, 2, 3, 0).to(precise.dtype)
+    read = torch.nn.functional.grid_sample(precise, grid, mode="bilinear", align_corners=False)
+    return read.mul_(inside.unsqueeze(1).to(read.dtype)).to(images.dtype)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from rotvar.data.packed import Dataset
 from rotvar.errors import out_of_memory
+from rotvar.modes import evaluating
 from rotvar.rotation import present, rotate
 from rotvar.transformations import ROTATION
 
@@ -55,26 +56,24 @@ def classify(
     """
     device = next(model.parameters()).device
     mean, std = mean.to(device), std.to(device)
-    training = model.training
-    model.eval()
     losses: list[Tensor] = []
     corrects: list[Tensor] = []
     done, size = 0, BATCH
-    while done < len(dataset):
-        before_batch()
-        batch = slice(done, done + size)
-        labels = dataset.labels[batch].to(device)
-        chosen = None if parameters is None else parameters[batch]
-        try:
-            output = model(present(dataset.images[batch].to(device), chosen, mean, std, transform)).float()
-        except (RuntimeError, MemoryError) as error:
-            if size == 1 or not out_of_memory(error):
-                raise
-            size //= 2
-            log.info("memory ran out for a test batch: going on with %d images at a time", size)
-            continue
-        losses.append(nn.functional.cross_entropy(output, labels, reduction="none"))
-        corrects.append(output.argmax(1) == labels)
-        done += size
-    model.train(training)
+    with evaluating(model):
+        while done < len(dataset):
+            before_batch()
+            batch = slice(done, done + size)
+            labels = dataset.labels[batch].to(device)
+            chosen = None if parameters is None else parameters[batch]
+            try:
+                output = model(present(dataset.images[batch].to(device), chosen, mean, std, transform)).float()
+            except (RuntimeError, MemoryError) as error:
+                if size == 1 or not out_of_memory(error):
+                    raise
+                size //= 2
+                log.info("memory ran out for a test batch: going on with %d images at a time", size)
+                continue
+            losses.append(nn.functional.cross_entropy(output, labels, reduction="none"))
+            corrects.append(output.argmax(1) == labels)
+            done += size
     return torch.cat(losses).cpu(), torch.cat(corrects).cpu()

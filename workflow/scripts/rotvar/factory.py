@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from rotvar.errors import InputError
+from rotvar.modes import evaluating
 
 
 class FactoryError(InputError):
@@ -89,13 +90,11 @@ def _accepted(make: Callable[..., Any]) -> set[str]:
 def _check(factory: str, network: nn.Module, channels: int, image_size: int, classes: int) -> None:
     """Put two images through the network. Raises FactoryError where that fails or does not give their scores."""
     taken = f"2 x {channels} x {image_size} x {image_size}"
-    training = network.training
     try:
-        with torch.no_grad():
-            scores = network.eval()(torch.zeros(2, channels, image_size, image_size))
+        with torch.no_grad(), evaluating(network):
+            scores = network(torch.zeros(2, channels, image_size, image_size))
     except Exception as error:
         raise FactoryError(f"the network of {factory} does not take images of {taken} ({_reason(error)})") from error
-    network.train(training)
     if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 2 or scores.shape[1] < classes:
         given = " x ".join(map(str, scores.shape)) if isinstance(scores, torch.Tensor) else type(scores).__name__
         raise FactoryError(

@@ -6,6 +6,7 @@ One by one, the three layers and their statistics take five passes over the conv
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeGuard
 
 import torch
 from torch import Tensor, fx, nn
@@ -25,8 +26,9 @@ class Fusion:
         """The normalization in evaluation mode as scale * x + shift, a number a channel (Ioffe and Szegedy 2015, arXiv
         1502.03167, algorithm 2, step 11); None where there is none."""
         norm = self.normalization
-        if norm is None or norm.running_mean is None or norm.running_var is None:
+        if norm is None:
             return None
+        assert norm.running_mean is not None and norm.running_var is not None
         scale = torch.rsqrt(norm.running_var + norm.eps)
         if norm.affine:
             scale = scale * norm.weight
@@ -39,21 +41,35 @@ def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:
     of its nodes."""
     found = {}
     for node, target in targets.items():
-        if not isinstance(target, nn.Conv2d):
+        if not isinstance(target, nn.Conv2d) or hooked(target):
             continue
         nodes = []
         normalization = None
         follower = only_reader(node)
-        if follower and isinstance(norm := targets[follower], nn.BatchNorm2d) and norm.track_running_stats:
+        if follower and normalizes(norm := targets[follower]):
             normalization = norm
             nodes.append(follower)
             follower = only_reader(follower)
-        rectified = follower is not None and (isinstance(targets[follower], nn.ReLU) or targets[follower] in RELUS)
+        rectified = follower is not None and rectifies(targets[follower])
         if follower and rectified:
             nodes.append(follower)
         if nodes:
             found[node] = Fusion(tuple(nodes), normalization, rectified)
     return found
+
+
+def normalizes(target: object) -> TypeGuard[nn.BatchNorm2d]:
+    """Whether this is a batch normalization with statistics of its own, for evaluation."""
+    return isinstance(target, nn.BatchNorm2d) and target.running_mean is not None and not hooked(target)
+
+
+def rectifies(target: object) -> bool:
+    return (isinstance(target, nn.ReLU) and not hooked(target)) or target in RELUS
+
+
+def hooked(module: nn.Module) -> bool:
+    """Whether a call of the module also calls hooks, which may look at its output or replace it."""
+    return bool(module._forward_hooks or module._forward_pre_hooks)
 
 
 def only_reader(node: fx.Node) -> fx.Node | None:

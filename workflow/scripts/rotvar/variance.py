@@ -3,8 +3,7 @@ else `measures`, `firing` and `equivariance` define.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import pandas as pd
 import torch
@@ -16,6 +15,7 @@ from rotvar.activations import Layer, Recorder, matches
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError, out_of_memory
 from rotvar.fusions import Fusion
+from rotvar.modes import evaluating
 from rotvar.rotation import present_at_all, rotate
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import firing
@@ -66,7 +66,7 @@ def measure(
     which does so with maps that are turned back (`equivariance`). firing_rate: the share of all rotated images for
     which a unit fires (`firing`), such as 0.01; firing rates are measured only where it is given. layers: patterns of
     the names of the layers to measure ("layer4.*"). channel_axes: for patterns of names, the axis of their channels,
-    where `activations.own_channel_axis` errs. batch_size: how many rotated images go through the network at once (a
+    where the rules of `channels` err. batch_size: how many rotated images go through the network at once (a
     multiple of R is made of it); by default as many as are fast and fit in memory, and fewer where they turn out not
     to fit. precision: "float32", "tf32" (on GPUs, in convolutions and matrix products) or "bfloat16" (autocast).
 
@@ -113,15 +113,21 @@ def sweep(
     Everything else as in `measure`.
     """
     aggregations = tuple(aggregations)
+    layers = [layers] if isinstance(layers, str) else layers
     _check_images(images, labels, classes, mean, std)
     _check(angles, aggregations, firing_rate)
+    labels, part = labels.long(), _checked_part(part, classes)
     inverse = Inverse(transform, angles, *images.shape[2:]) if TURNED in aggregations else None
-    part = range(len(classes)) if part is None else sorted(part)
-    device = next(model.parameters(), images).device
-    mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
+    weights = next(model.parameters(), torch.empty(0, device=images.device))
+    device, precise = weights.device, images.dtype if images.is_floating_point() else torch.float32
+    mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
+    seen_as = precise if images.is_floating_point() else weights.dtype  # a network in double precision sees such images
     recorder = Recorder(model, channel_axes=channel_axes)
     measured = int(torch.isin(labels, torch.tensor(part)).sum())  # images
     keep = 0 if firing_rate is None else firing(firing_rate, len(images) * len(angles)) + 1
+
+    def seen(batch: Tensor, angles: Tensor) -> Tensor:
+        return present_at_all(batch, angles, mean, std, transform).to(seen_as)
 
     def run(batch: Tensor, done: Done) -> None:
         def record(layer: Layer, output: Tensor) -> None:
@@ -130,12 +136,12 @@ def sweep(
         def fuse(layers: list[Layer], fusion: Fusion, output: Tensor) -> Tensor | None:
             return state.fuse(layers, fusion, output, len(angles), done)
 
-        recorder.run(present_at_all(batch, angles, mean, std, transform), record, fuse)
+        recorder.run(seen(batch, angles), record, fuse)
 
     with evaluating(model), devices.computing(device, precision):
-        first = present_at_all(images[:1].to(device), angles[:2], mean, std, transform)
-        outputs = _probe(recorder, first, layers, channel_axes)
+        outputs = _probe(recorder, seen(images[:1].to(device), angles[:2]), layers, channel_axes)
         recorder.layers = layers  # the probe has shown all of them
+        _check_table(outputs, aggregations, len(classes))
         per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, device, batch_size)
         compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
         state = Sweep(classes, aggregations, arithmetic(compiled, device), inverse, firing_rate, keep)
@@ -151,17 +157,6 @@ def sweep(
     return state
 
 
-@contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode for the block, and then back."""
-    training = model.training
-    model.eval()
-    try:
-        yield
-    finally:
-        model.train(training)
-
-
 def _probe(
     recorder: Recorder, images: Tensor, layers: Sequence[str], channel_axes: Mapping[str, int] | None
 ) -> dict[Layer, Tensor]:
@@ -173,11 +168,25 @@ def _probe(
             raise
         shape, reason = " x ".join(map(str, images.shape[1:])), str(error).splitlines()[0]
         raise InputError(f"the network does not take images of {shape}, {images.dtype} ({reason})") from error
+    if not outputs:
+        raise InputError("the network has no layer that can be measured")
     for pattern in [*layers, *(channel_axes or {})]:
         if not any(matches(layer.name, [pattern]) for layer in outputs):
             names = ", ".join(layer.name for layer in outputs)
             raise InputError(f"no layer matches '{pattern}': the layers are {names}")
     return {layer: output for layer, output in outputs.items() if matches(layer.name, layers)}
+
+
+def _check_table(outputs: Mapping[Layer, Tensor], aggregations: Sequence[str], classes: int) -> None:
+    """Raise InputError where the table, of so many classes, does not fit in the free memory."""
+    channels = sum(output.shape[1] for output in outputs.values())
+    rows = channels * len(aggregations) * (classes + len(SUMMARY_STRATA))
+    taken, free = memory.of_table(rows), memory.free(torch.device("cpu"))
+    if taken > free:
+        raise InputError(
+            f"the table of {channels:,} channels in {classes:,} classes has {rows:,} rows and takes "
+            f"{taken / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free: measure fewer layers or aggregations at a time"
+        )
 
 
 def _images_per_batch(
@@ -251,6 +260,14 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
     return min([_run_in_parts(run, half, set(done)) for half in batch.tensor_split(2)])
 
 
+def _checked_part(part: Iterable[int] | None, classes: Sequence[str]) -> list[int]:
+    """The classes of a part, each once, in order."""
+    labels = sorted(set(range(len(classes)) if part is None else part))
+    if not set(labels) <= set(range(len(classes))):
+        raise InputError(f"part has the classes {labels}, but they are numbered from 0 to {len(classes) - 1}")
+    return labels
+
+
 def _check(angles: Tensor, aggregations: Sequence[str], firing_rate: float | None) -> None:
     if angles.dim() not in (1, 2) or len(angles) < 2:
         shape = " x ".join(map(str, angles.shape)) or "one number"
@@ -285,6 +302,7 @@ def _check_images(
             raise InputError(f"{name} is {numbers.tolist()}: a finite number for each of {images.shape[1]} channels")
         if name == "std" and not (numbers > 0).all():
             raise InputError(f"std is {numbers.tolist()}: images are divided by it, so it must be more than 0")
+    labels = labels.long()  # other types have no minimum
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise InputError(f"labels go from {labels.min()} to {labels.max()}, but there are {len(classes)} classes")
     names = [*SUMMARY_STRATA, *classes]

@@ -17,10 +17,11 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
+from rotvar.modes import evaluating
 from rotvar.rotation import present_at_all
 from rotvar.statistics.moments import Arithmetic, Series, Statistics, arithmetic
 from rotvar.statistics.sweep import by_image, kept_series, reduced
-from rotvar.variance import BATCH_SIZE, evaluating, worth_compiling
+from rotvar.variance import BATCH_SIZE, worth_compiling
 
 # Those with one value a map: "spatial" would keep the statistics of every position, of several subsets at a time
 AGGREGATIONS = ("mean", "max")
@@ -78,7 +79,7 @@ def measure(
                 rows.append((layer.name, index, layer.kind, aggregation, n, r, len(values), len(finite), average))
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:1], mean, std))
+        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:2], mean, std))
         by = arithmetic(worth_compiling(outputs, [aggregation], len(images) * len(angles), device), device)
         for block in tqdm(blocks(labels, seed), unit=" blocks", disable=None):
             for batch in images[block].split(max(1, BATCH_SIZE[device.type] // len(angles))):

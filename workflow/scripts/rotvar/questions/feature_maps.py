@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
+from rotvar.modes import evaluating
 from rotvar.rotation import present
-from rotvar.variance import evaluating
 
 # A channel responds where its sample std is at least this share of the mean of its layer
 RESPONDS = 0.1
@@ -49,7 +49,7 @@ def record(
     recorder = Recorder(model)
     maps: dict[str, Tensor] = {}  # R x C x H x W, of the chosen layers
     with evaluating(model):
-        recorder.layers = choose_layers(_with_maps(recorder, seen[:1]), layers)
+        recorder.layers = choose_layers(_with_maps(recorder, seen[:2]), layers)
         recorder.run(seen, lambda layer, output: maps.update({layer.name: output.float().cpu().clone()}))
     parts = [_pixels(shown[:, unit], angles, layer=INPUT, layer_index=-1, kind=INPUT, unit=unit, choice=INPUT)
              for unit in range(shown.shape[1])]  # fmt: skip

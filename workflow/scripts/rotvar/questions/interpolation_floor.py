@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from rotvar import variance
 from rotvar.activations import Recorder
+from rotvar.modes import evaluating
 from rotvar.rotation import rotate
 from rotvar.statistics.sweep import TURNED
 
@@ -49,8 +50,8 @@ def measure(
     finite channels of the images, in the stratum "all"; missing where no position counts).
     """
     device = next(model.parameters(), images).device
-    with torch.no_grad(), variance.evaluating(model):
-        outputs = Recorder(model).outputs(torch.zeros(1, *images.shape[1:], device=device))
+    with torch.no_grad(), evaluating(model):
+        outputs = Recorder(model).outputs(torch.zeros(2, *images.shape[1:], device=device))
     sizes = {
         index: (output.shape[2], output.shape[3])
         for index, output in enumerate(outputs.values())

@@ -23,13 +23,14 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
+from rotvar.modes import evaluating
 from rotvar.rotation import present_at_all
 from rotvar.statistics import operations
 from rotvar.statistics.measures import quotient
 from rotvar.statistics.moments import Moments, as_array
 from rotvar.statistics.sweep import by_image, kept_series, reduced
 from rotvar.system import memory
-from rotvar.variance import BATCH_SIZE, evaluating
+from rotvar.variance import BATCH_SIZE
 
 log = logging.getLogger("rotvar")
 
@@ -99,7 +100,7 @@ def measure(
             sums.setdefault((layer, name), _Sums()).update(each.flatten(2).double(), drawn)
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:1], mean, std))
+        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:2], mean, std))
         free = memory.free(device)
         groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, free // 2))
         if len(groups) > 1:

@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rotvar.activations import Layer
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError, damaged
 from rotvar.fusions import Fusion
 from rotvar.statistics import firing, operations
@@ -146,7 +147,6 @@ class Sweep:
         Raises InputError where a unit is not finite, where a class has not been measured, and where no layer has maps
         that can be turned back and nothing else is asked for.
         """
-        strata = np.array(["all", "stratified", *self.classes], dtype=object)
         measured = {
             (layer, aggregation): self._measured(layer, layerwise, series, aggregation)
             for layer, layerwise in self.layers.items()
@@ -158,20 +158,21 @@ class Sweep:
         for aggregation in self.aggregations:
             self._correct([values for (_, name), values in measured.items() if name == aggregation], aggregation)
         names = [name for name in NAMES if self.firing_rate is not None or name not in firing.RATES]
-        indices = {layer: index for index, layer in enumerate(self.layers)}
-        columns: dict[str, list[np.ndarray]] = {name: [] for name in [*COLUMNS[:6], *names]}
-        for (layer, aggregation), values in measured.items():
-            channels = values.shape[2]
-            rows = len(strata) * channels
-            columns["layer"].append(np.full(rows, layer.name, dtype=object))
-            columns["layer_index"].append(np.full(rows, indices[layer]))
-            columns["kind"].append(np.full(rows, layer.kind, dtype=object))
-            columns["unit"].append(np.tile(np.arange(channels), len(strata)))
-            columns["stratum"].append(np.repeat(strata, channels))
-            columns["aggregation"].append(np.full(rows, aggregation, dtype=object))
-            for name in names:
-                columns[name].append(values[NAMES.index(name)].ravel())
-        return pd.DataFrame({name: np.concatenate(parts) for name, parts in columns.items()})
+        strata = [*SUMMARY_STRATA, *self.classes]
+        places = {layer: place for place, layer in enumerate(self.layers)}
+        channels = [each.shape[2] for each in measured.values()]
+        rows = [len(strata) * count for count in channels]
+        columns = {
+            "layer": repeated([layer.name for layer, _ in measured], rows),
+            "layer_index": np.repeat([places[layer] for layer, _ in measured], rows),
+            "kind": repeated([layer.kind for layer, _ in measured], rows),
+            "unit": np.concatenate([np.tile(np.arange(count), len(strata)) for count in channels]),
+            "stratum": repeated(strata * len(channels), np.repeat(channels, len(strata))),
+            "aggregation": repeated([aggregation for _, aggregation in measured], rows),
+        }
+        for name in names:
+            columns[name] = np.concatenate([each[NAMES.index(name)].ravel() for each in measured.values()])
+        return pd.DataFrame(columns)
 
     def save(self, path: str | Path, facts: dict[str, Any]) -> None:
         """Write the state as safetensors, for `load`, with `facts` (JSON values) about where it comes from; atomic."""
@@ -290,6 +291,12 @@ class Sweep:
         layers = [(layer, each.positions, *each.series) for layer, each in self.layers.items()]
         units = [(one.everything.mean.shape, one.channels) for one in self._series() if one.everything]
         return [self.classes, self.aggregations, self.firing_rate, self.keep, layers, units]
+
+
+def repeated(values: Sequence[str], counts: Sequence[int] | np.ndarray) -> "pd.Categorical[str]":
+    """Each of the values so many times, one after the other: a column of text, of which each is kept once."""
+    codes = {value: code for code, value in enumerate(dict.fromkeys(values))}
+    return pd.Categorical.from_codes(np.repeat([codes[value] for value in values], counts), pd.Index([*codes]))
 
 
 def kept_series(positions: int, aggregations: Sequence[str]) -> list[str]:

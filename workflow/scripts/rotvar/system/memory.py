@@ -29,6 +29,12 @@ def of_largest(units: int, keep: int) -> int:
     return 2 * units * 2 * keep * (4 + 4)
 
 
+def of_table(rows: int) -> int:
+    """The bytes that a table of so many rows takes while it is put together: of each row eight measures, class by
+    class, in an array, in a column and in the table, and what it is a row of."""
+    return rows * (3 * 8 * 8 + 2 * 32)
+
+
 def of_image(largest_output: int, turned: bool = False) -> int:
     """The bytes that one rotated image takes while it goes through a network, at most, where `largest_output` is the
     number of activations of the largest layer: its input, its output and the temporaries of its statistics (float32),

@@ -1,0 +1,111 @@
+"""The channels of an activation are found wherever a network lays them out."""
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional
+
+from rotvar.activations import Recorder
+from rotvar.errors import InputError
+from rotvar.rotation import angles
+from rotvar.variance import measure
+
+C, H, W = 6, 3, 4  # all different, and different from the number of images
+
+
+class Laid(nn.Module):
+    """Six channels, each the number of its place, laid out by `lay` and read by a ReLU."""
+
+    def __init__(self, lay) -> None:
+        super().__init__()
+        self.conv, self.lay, self.relu = nn.Conv2d(1, C, 1), lay, nn.ReLU()
+        nn.init.zeros_(self.conv.weight)
+        self.conv.bias.data = torch.arange(C, dtype=torch.float32)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.lay(self.conv(x)))
+
+
+def shuffled(x: Tensor) -> Tensor:
+    """The channels in two groups, taken in turns (ShuffleNet)."""
+    n, c, h, w = x.shape
+    return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+LAYOUTS = {
+    "as it is": lambda x: x,
+    "permute": lambda x: x.permute(0, 2, 3, 1),
+    "permute by keyword": lambda x: torch.permute(x, dims=(0, 2, 3, 1)),
+    "transpose": lambda x: x.transpose(1, 2),
+    "transpose by keyword": lambda x: x.transpose(dim0=1, dim1=3),
+    "swapaxes": lambda x: x.swapaxes(1, 3),
+    "movedim": lambda x: x.movedim(1, -1),
+    "mT": lambda x: x.permute(0, 2, 1, 3).mT,
+    "tokens": lambda x: x.flatten(2).transpose(1, 2),
+    "channels last, flattened": lambda x: x.permute(0, 2, 3, 1).flatten(1, 2),
+    "channels first, flattened": lambda x: x.flatten(2),
+    "a view of tokens": lambda x: x.view(x.shape[0], C, H * W).mT.reshape(-1, H, W, C),
+    "shuffled": shuffled,
+    "half of them": lambda x: x.permute(0, 2, 3, 1).chunk(2, dim=-1)[1],
+    "some of them": lambda x: x[:, 1:5].unsqueeze(1).transpose(1, 2),
+    "padded": lambda x: functional.pad(x.permute(0, 2, 3, 1), (0, 0, 1, 1)),
+    "rolled": lambda x: x.permute(0, 2, 3, 1).roll((1, 1), (1, 2)),
+    "stacked": lambda x: torch.stack([x, x], -1),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_channels_are_followed_through_every_layout(layout):
+    shown = []
+    recorder = Recorder(Laid(LAYOUTS[layout]).eval())
+    assert recorder.graph
+    recorder.run(torch.rand(5, 1, H, W), lambda layer, output: shown.append((layer.name, output)))
+    (name, relu) = shown[-1]
+    assert name == "relu"
+    units = relu.flatten(2)
+    seen = units.amax((0, 2))  # of each unit; padding is 0
+    assert sorted(seen.tolist()) == {"half of them": [3, 4, 5], "some of them": [1, 2, 3, 4]}.get(layout, [*range(C)])
+    assert ((units == seen[:, None]) | (units == 0)).all()
+
+
+def test_the_next_batch_may_have_another_size():
+    recorder, shapes = Recorder(Laid(shuffled)), []
+    for n in (2, 7):
+        recorder.run(torch.rand(n, 1, H, W), lambda layer, output: shapes.append(tuple(output.shape)))
+    assert shapes == [(n, C, H, W) for n in (2, 2, 7, 7)]
+
+
+@torch.no_grad()
+def test_shufflenet_concatenates_channels():
+    torch.manual_seed(0)
+    outputs = Recorder(torchvision.models.shufflenet_v2_x0_5(weights=None)).outputs(torch.rand(2, 3, 64, 96))
+    concatenated = {layer.name: output.shape[1] for layer, output in outputs.items() if layer.kind == "concatenation"}
+    assert len(concatenated) == 16
+    assert {name.split(".")[0]: c for name, c in concatenated.items()} == {"stage2": 48, "stage3": 96, "stage4": 192}
+
+
+@pytest.mark.parametrize("normalization", [nn.LayerNorm(C), nn.RMSNorm(C)], ids=["LayerNorm", "RMSNorm"])
+def test_normalizations_of_tokens_have_channels_last(normalization):
+    outputs = Recorder(nn.Sequential(Laid(LAYOUTS["tokens"]), normalization)).outputs(torch.rand(2, 1, H, W))
+    assert [tuple(output.shape) for output in outputs.values()][-1] == (2, C, H * W)
+
+
+def test_without_a_trace_a_normalization_of_maps_is_told_from_one_of_tokens():
+    recorder = Recorder(torchvision.models.convnext_tiny(weights=None))
+    recorder.graph = None
+    with torch.no_grad():
+        outputs = {layer.name: output.shape[1] for layer, output in recorder.outputs(torch.rand(2, 3, 64, 64)).items()}
+    assert (outputs["features.0.1"], outputs["features.1.0.block.2"]) == (96, 96)
+
+
+def test_an_axis_that_there_is_not_is_one_sentence():
+    images, labels = torch.rand(4, 1, H, W), torch.tensor([0, 0, 1, 1])
+    model, sentence = (
+        Laid(LAYOUTS["as it is"]),
+        "^channel_axes: layer relu gives 2 x 6 x 3 x 4, and no channels on axis ",
+    )
+    for axis in (7, 0, -4):
+        with pytest.raises(InputError, match=sentence):
+            measure(model, images, labels, ["a", "b"], angles(2), channel_axes={"relu": axis})

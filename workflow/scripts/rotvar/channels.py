@@ -1,0 +1,90 @@
+"""On which axis of an activation its channels lie: where an operation puts them, or where its input had them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.fx.node import map_aggregate, map_arg
+
+from rotvar.kinds import kind_of, name_of
+
+
+def own_axis(target: object) -> int | None:
+    """The axis of the channels in the output of an operation that decides it by itself; None where its input does.
+
+    Convolutions, batch and group normalizations and poolings keep the channels on axis 1; fully connected layers,
+    layer and root mean square normalizations and attention on the last.
+    """
+    name = name_of(target)
+    if name.endswith("2d"):  # torchvision's LayerNorm2d, too
+        return 1
+    if any(part in name for part in ("linear", "layernorm", "layer_norm", "rmsnorm", "rms_norm", "attention")):
+        return -1
+    if any(part in name for part in ("conv", "norm", "pool")):
+        return 1
+    return None
+
+
+class Axes:
+    """The axis of the channels in each value of a traced network, found when it runs for the first time."""
+
+    def __init__(self, targets: Mapping[fx.Node, object]) -> None:
+        """`targets`: the module, function or method's name of each node."""
+        self.targets = targets
+        self.found: dict[fx.Node, int | None] = {}  # None for what has no channels: parameters, sizes
+        self.marks: dict[fx.Node, Any] = {}  # of values that were only laid out anew
+
+    def find(self, node: fx.Node, output: object, values: Mapping[fx.Node, Any]) -> int | None:
+        """The axis in `output`, what `node` gives; `values`: those of the nodes that it reads."""
+        if node not in self.found:
+            self.found[node] = self._find(node, output, values)
+        return self.found[node]
+
+    def _find(self, node: fx.Node, output: object, values: Mapping[fx.Node, Any]) -> int | None:
+        if node.op == "placeholder":
+            return 1
+        own = own_axis(self.targets[node])
+        inputs = [axis for axis in map(self.found.get, node.all_input_nodes) if axis is not None]
+        if own is not None or not inputs:
+            return own
+        if kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node]):
+            self.marks[node] = self._laid_out(node, values)
+        if not isinstance(output, Tensor):
+            return inputs[0]
+        if output.dim() < 2:
+            return None  # one number an image: a sum over all positions, a slice
+        marked = self.marks.get(node)
+        axes = varying(marked) if isinstance(marked, Tensor) else []
+        return axes[0] if len(axes) == 1 else inputs[0] % output.dim() or 1  # axis 0 is the batch's
+
+    def _laid_out(self, node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
+        """What `node` gives where every activation is the number of its channel."""
+
+        def mark(source: fx.Node) -> Any:
+            if source in self.marks:
+                return self.marks[source]
+            axis = self.found.get(source)
+            return values[source] if axis is None else map_aggregate(values[source], lambda one: numbered(one, axis))
+
+        args, kwargs = map_arg(node.args, mark), map_arg(node.kwargs, mark)
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        target = self.targets[node]
+        return target(*args, **kwargs)  # type: ignore[operator]
+
+
+def numbered(value: Any, axis: int) -> Any:
+    """A tensor of the shape of `value` that holds places along `axis`; what is no tensor of a batch, as it is."""
+    if not isinstance(value, Tensor) or not axis % max(value.dim(), 1) >= 1:
+        return value
+    device = "cpu" if value.is_meta else value.device
+    places = torch.arange(value.shape[axis], dtype=torch.float32, device=device)
+    return (
+        places.view([-1 if each == axis % value.dim() else 1 for each in range(value.dim())]).expand_as(value).clone()
+    )
+
+
+def varying(marked: Tensor) -> list[int]:
+    """The axes along which a tensor changes."""
+    return [axis for axis in range(marked.dim()) if (marked != marked.narrow(axis, 0, 1)).any()]

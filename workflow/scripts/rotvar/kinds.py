@@ -1,0 +1,44 @@
+"""What an operation of a network is called in results and figures."""
+
+from torch import nn
+
+# By a part of the name of its class or function (first match)
+KINDS = (
+    ("convolution", ("conv",)),
+    ("normalization", ("norm",)),
+    ("pooling", ("pool",)),
+    ("log-softmax", ("logsoftmax", "log_softmax")),
+    ("softmax", ("softmax",)),
+    ("fully connected", ("linear",)),
+    ("attention", ("attention",)),
+    ("sum", ("add", "sub")),
+    ("product", ("mul", "matmul")),
+    ("concatenation", ("cat",)),
+    ("non-linearity", ("relu", "elu", "silu", "swish", "tanh", "sigmoid", "softplus", "mish")),
+)
+# Operations that only lay out, choose or pass on what an earlier layer computed: not layers of their own
+PASSIVE = (
+    "flatten", "unflatten", "view", "reshape", "permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis",
+    "contiguous", "getitem", "getattr", "size", "squeeze", "unsqueeze", "expand", "chunk", "split", "unbind", "narrow",
+    "identity", "stochasticdepth", "stochastic_depth", "stack", "clone", "detach", "to", "float", "type_as", "type",
+    "roll",
+)  # fmt: skip
+# The same by a part of the name
+PASSIVE_PARTS = ("dropout", "pad")
+
+
+def name_of(target: object) -> str:
+    """The name of a module's class, of a function or of a method, in lower case."""
+    name = type(target).__name__ if isinstance(target, nn.Module) else getattr(target, "__name__", str(target))
+    return name.lower().strip("_")
+
+
+def kind_of(target: object) -> str | None:
+    """The kind of an operation (a module, a function or a method's name); None for one that computes nothing new."""
+    name = name_of(target)
+    if name in PASSIVE or any(part in name for part in PASSIVE_PARTS):
+        return None
+    for kind, parts in KINDS:
+        if any(part in name for part in parts):
+            return kind
+    return "operation"
