@@ -42,9 +42,10 @@ class Machine:
         )
 
 
-def readme(pattern: str) -> str:
-    """The one line of the README that matches."""
-    (line,) = re.findall(rf"^{pattern}.*$", (ROOT / "README.md").read_text(), re.M)
+def documented(pattern: str) -> str:
+    """The one line of the README and docs/running.md that matches."""
+    text = "".join((ROOT / page).read_text() for page in ("README.md", "docs/running.md"))
+    (line,) = re.findall(rf"^{pattern}.*$", text, re.M)
     return re.sub(r" +#.*", "", line)
 
 
@@ -68,7 +69,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     bootstrap = subprocess.run(["bash", HERE / "bootstrap.sh", machine.conda], capture_output=True, text=True)
     assert bootstrap.returncode == 0, bootstrap.stderr
     subprocess.run([sys.executable, HERE / "make_channel.py", machine.channels], check=True)
-    created = machine.run(f"{readme('conda create')} --yes", folder)
+    created = machine.run(f"{documented('conda create')} --yes", folder)
     assert created.returncode == 0, created.stdout + created.stderr
     return machine
 
@@ -140,7 +141,7 @@ def test_without_a_gpu_the_environment_for_gpus_is_refused(machine: Machine, cud
 
 
 def test_a_login_node_makes_the_environment_of_the_gpu_nodes(machine: Machine, cuda_study: Path) -> None:
-    variable, version = readme("CONDA_OVERRIDE_CUDA").split()[0].split("=")
+    variable, version = documented("CONDA_OVERRIDE_CUDA").split()[0].split("=")
     run = machine.run(CREATE, cuda_study, **{variable: version})
     assert run.returncode == 0, run.stderr
     assert packages(made(cuda_study)["torch-cuda"])["pytorch"].startswith("cuda")

@@ -1,7 +1,8 @@
 """Every figure looks as it did when someone last looked at it: the images in `golden`.
 
-A test draws a figure from a fixed table of `figure_tables`; its image is `<module>_<what>.png`. README.md,
-"Development", says how to renew an image after a change that is meant. Look at it before you commit it.
+A test draws a figure from a fixed table of `figure_tables`; its image is `<module>_<what>.png`.
+docs/development.md, "Images of figures", says how to renew an image after a change that is meant. Look at it before
+you commit it.
 """
 
 from collections.abc import Callable

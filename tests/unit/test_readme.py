@@ -1,4 +1,5 @@
-"""The README agrees with the schema of the configuration, and its links lead somewhere."""
+"""The README and the pages of docs/: the table of keys agrees with the schema, links lead somewhere, and the calls of
+the library work."""
 
 import re
 from collections.abc import Iterator
@@ -12,7 +13,12 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
-PAGES = [ROOT / "README.md", *sorted(page for page in (ROOT / "docs").rglob("*.md") if page.parent.name != "tables")]
+DOCS = ROOT / "docs"
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "benchmarks" / "README.md",
+    *sorted(page for page in DOCS.rglob("*.md") if page.parent.name != "tables"),
+]
 
 # | `key` | meaning | `default` |, or "required" for a default
 ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| .+ \| (?:`(?P<default>[^`]+)`|required) \|$")
@@ -49,7 +55,7 @@ def keys(node: dict[str, Any], prefix: str = "", required: bool = False) -> Iter
 
 
 def described() -> list[tuple[str, Any]]:
-    section = (ROOT / "README.md").read_text().split("\n## Configuration\n")[1].split("\n## ")[0]
+    section = (DOCS / "configuration.md").read_text().split("\n## Every key\n")[1].split("\n## ")[0]
     rows = [match for line in section.splitlines() if (match := ROW.match(line))]
     table = [line for line in section.splitlines() if line.startswith("| `")]
     assert len(rows) == len(table), "a row of the table has another form than | `key` | meaning | `default` |"
@@ -68,12 +74,35 @@ def test_every_relative_link_leads_to_a_file(page: Path) -> None:
     assert [target for target in targets if not (page.parent / target).exists()] == []
 
 
+def headings(page: Path) -> set[str]:
+    """What GitHub calls the headings of a page in links to them."""
+    lines = re.sub(r"^```.*?^```$", "", page.read_text(), flags=re.MULTILINE | re.DOTALL).splitlines()
+    titles = [line.lstrip("#").strip().lower() for line in lines if re.match("#+ ", line)]
+    return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])
+def test_every_link_to_a_heading_leads_to_one(page: Path) -> None:
+    links = re.findall(r"\]\(([^)\s#:]*)#([^)\s]+)\)", page.read_text())
+    found = {file: headings(page.parent / file if file else page) for file, _ in links}
+    assert [f"{file}#{name}" for file, name in links if name not in found[file]] == []
+
+
+def test_the_readme_names_every_page() -> None:
+    text = (ROOT / "README.md").read_text()
+    pages = [page for page in DOCS.iterdir() if page.suffix in (".md", ".ipynb")]
+    assert [page.name for page in pages if f"| [docs/{page.name}](docs/{page.name}) |" not in text] == []
+
+
 def test_the_library_call_measures_a_folder_of_images_and_draws_the_heatmap(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The README's example as it stands, but for smaller images and weights that need no download."""
-    section = (ROOT / "README.md").read_text().split("\n## From a notebook\n")[1]
-    code, other = (block.split("```")[0] for block in section.split("```python\n")[1:3])
+    """The README's example as it stands, but for smaller images and weights that need no download; and the one that
+    docs/library.md goes on with."""
+    code, other = (
+        page.read_text().split(f"\n## {heading}\n")[1].split("```python\n")[1].split("```")[0]
+        for page, heading in ((PAGES[0], "From a notebook"), (DOCS / "library.md", "Other transformations"))
+    )
     for old, new in {"256": "40", "224": "32", '"DEFAULT"': "None"}.items():
         assert old in code
         code = code.replace(old, new)

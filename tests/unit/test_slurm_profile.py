@@ -21,7 +21,7 @@ def test_the_readme_names_the_lines_that_are_marked() -> None:
     marked = [re.search(r"^  (?:# )?(\w+): .*# \((\d)\)", line) for line in PROFILE]
     names = {match[2]: match[1] for match in marked if match}
     assert names == {"1": "slurm_partition", "2": "slurm_account", "3": "constraint"}
-    section = (ROOT / "README.md").read_text().split("\n## On a cluster\n")[1].split("\n## ")[0]
+    section = (ROOT / "README.md").read_text().split("\n## Several GPUs, a cluster\n")[1].split("\n## ")[0]
     assert re.findall(r"^\| `(\w+)` \|", section, re.M) == list(names.values())
 
 

@@ -114,8 +114,9 @@ def rules() -> Iterator[str]:
 
 
 def examples() -> list[str]:
-    """The programs in the README."""
-    return re.findall(r"```python\n(.+?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    """The programs in the README and the pages of docs/."""
+    pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    return [block for page in pages for block in re.findall(r"```python\n(.+?)```", page.read_text(), re.DOTALL)]
 
 
 def imported(sources: Iterator[str] | list[str]) -> set[str]:
