@@ -12,8 +12,9 @@ demo: .venv/installed
 	@echo "Report:  results/demo/report.html"
 	@echo "Figures: results/demo/figures/"
 
+# A file's tests run in one process, the files in their order on up to four: the longest come first.
 test: .venv/installed
-	pytest
+	pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The faults of docs/reliability.md, many times each: one to three hours.
 faults: .venv/installed

@@ -18,6 +18,21 @@ def benchmark(program: str, *options: object) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def test_accuracies_are_printed_with_what_was_published_of_them(tmp_path):
+    """Also where nothing was."""
+    network = {"dataset": "mnist", "training": "rotated", "seed": 0, "epochs": 10, "seconds": 1290.0, "hardware": "CPU"}
+    tests = {"unrotated": 0.9871, "rotated": 0.98}
+    records = [
+        network | {"model": "vgg16", "accuracy": tests, "published": dict.fromkeys(tests)},
+        network | {"model": "vgg_like", "accuracy": tests, "published": {"unrotated": 0.97, "rotated": 0.99}},
+    ]
+    for count, expected in ((1, ["0.987", "0.980"]), (2, ["0.987 (+0.017)", "0.980 (-0.010)"])):
+        (tmp_path / "accuracy.json").write_text(json.dumps({"networks": records[:count]}))
+        table = benchmark("accuracy.py", "--out", tmp_path / "accuracy.json")
+        cells = [cell.strip() for cell in table.splitlines()[-1].split("|")[1:-1]]
+        assert cells[3:] == ["0", "10", "22", *expected, "CPU"]
+
+
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """What the program printed, and the file that it wrote: two turns of one step each."""

@@ -26,6 +26,7 @@ USED_BY = {
     "tabulate": ("workflow/scripts/rotvar/tables.py", ".to_markdown("),
     "pytest-timeout": ("pyproject.toml", "\ntimeout = "),
     "pytest-mpl": ("pyproject.toml", "--mpl"),
+    "pytest-xdist": ("Makefile", "pytest -n "),
     "ruff": ("Makefile", "\truff check"),
     "mypy": ("Makefile", "\tmypy"),
     "snakefmt": ("Makefile", "\tsnakefmt"),
