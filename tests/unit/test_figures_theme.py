@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from figure_tables import variance
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from PIL import Image
 
 from rotvar.figures import scale, theme
@@ -98,6 +99,32 @@ def test_a_long_headline_fits_the_figure() -> None:
     extent = figure.texts[0].get_window_extent()
     assert extent.x0 > 0
     assert extent.x1 < figure.bbox.x1
+
+
+@pytest.mark.parametrize(("entries", "columns"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3), (17, 3)])
+def test_a_legend_has_the_fewest_rows_that_fit_evenly_filled(entries: int, columns: int) -> None:
+    key = [Patch(label="about an inch wide") for _ in range(entries)]  # 1.08 inches, and 0.53 beside it
+    assert theme.legend_columns(key, 5.0) == columns
+
+
+@pytest.mark.parametrize("label", ["a", "trained rotated", "trained rotated, then turned and mirrored"])
+@theme.themed
+def test_a_legend_of_several_rows_is_inside_the_figure_and_takes_nothing_from_the_panels(label: str) -> None:
+    heights = []
+    for entries in (1, 9):
+        figure = Figure(figsize=(4, 3), layout="constrained")
+        figure.subplots()
+        theme.legend(figure, [Patch(label=label) for _ in range(entries)])
+        figure.draw_without_rendering()
+        extent = figure.legends[0].get_window_extent()
+        assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+        heights.append(figure.axes[0].get_window_extent().height / figure.dpi)
+    assert heights[1] >= heights[0]
+
+
+def test_a_legend_of_nothing_is_none() -> None:
+    theme.legend(figure := Figure(), [])
+    assert not figure.legends
 
 
 @pytest.mark.parametrize(

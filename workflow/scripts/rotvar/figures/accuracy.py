@@ -52,7 +52,7 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
     key: list[Patch | Line2D] = [Patch(color=colours[name], label=theme.trained(name)) for name in trainings if name]
     if theirs is not None:
         key.append(Line2D([], [], label="published", markersize=6, **theme.PUBLISHED))
-    figure.legend(handles=key, loc="outside lower center", ncols=3)
+    theme.legend(figure, key)
     theme.heading(figure, accuracy, "accuracy", seeds.shown(accuracy))
     return figure
 

@@ -33,7 +33,7 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     trainings = theme.trainings(values)
     colours = theme.colours(trainings, theme.TRAININGS)
     all_images, all_angles = int(values["images"].max()), int(values["angles"].max())
-    figure = Figure(figsize=(8.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])
     at_study: dict[str, list[tuple[float, str]]] = {"images": [], "angles": []}
     drawn = []
@@ -66,7 +66,7 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     key.append(Patch(color="#999999", alpha=0.3, linewidth=0, label="80 % of layers and draws"))
     if at_study["images"]:
         key.append(Line2D([], [], color="#333333", label="1/√N, against infinitely many", **_LAW))
-    figure.legend(handles=key, loc="outside lower center", ncols=len(key))
+    theme.legend(figure, key)
     theme.heading(figure, values, "how many samples are enough", f"aggregation: {values['aggregation'].iloc[0]}")
     return figure
 

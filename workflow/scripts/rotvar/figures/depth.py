@@ -53,7 +53,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
         Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))
         for model in models
     ]
-    figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 2 + len(datasets)))
+    theme.legend(figure, key)
     theme.headline(
         figure, "Normalized variance by depth", f"stratum: {stratum}", f"aggregation: {aggregation}", seeds.shown(means)
     )

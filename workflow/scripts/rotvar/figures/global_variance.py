@@ -64,6 +64,6 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     key += [Line2D([], [], color="#333333", linestyle="", marker=shapes[name], label=name) for name in SUMMARY_STRATA]
     if published is not None:
         key.append(Line2D([], [], label="published", markersize=4, **theme.PUBLISHED))
-    figure.legend(handles=key, loc="outside lower center", ncols=3 if len(datasets) == 1 else len(key))
+    theme.legend(figure, key)
     theme.headline(figure, "Global normalized variance: mean over all finite units", seeds.shown(values))
     return figure

@@ -55,8 +55,7 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
             scale.write_values(axes, values, end, _cells(rows, names, "std"))
     bar = figure.colorbar(image, ax=all_axes, extend="max", extendfrac=0.03, aspect=25, pad=0.02)
     bar.set_label("normalized variance")
-    if entries := scale.marks(everything, end):
-        figure.legend(handles=entries, loc="outside lower center", ncols=3, handlelength=1.2)
+    theme.legend(figure, scale.marks(everything, end), handlelength=1.2)
     theme.heading(figure, last, f"last layer ({last['layer'].iloc[0]})", over_seeds)
     return figure
 

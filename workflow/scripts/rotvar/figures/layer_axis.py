@@ -93,8 +93,8 @@ def panels(
     entries = [*_kind_marks(layers), *legend]
     right = 0.95 if bar else 0.15
     total = columns * (left + width) + right
-    per_row = max(1, min(len(entries), int(total / 1.65)))
-    legend_height = 0.19 * math.ceil(len(entries) / per_row) + 0.1
+    per_row = theme.legend_columns(entries, total)
+    legend_height = theme.LEGEND_ROW * math.ceil(len(entries) / per_row) + 0.1
     bottom = _STRIP + 0.055 * max(len(name) for name in names[::every]) + 0.3 + legend_height
     row = height + title
     size = total, bottom + rows * row + (rows - 1) * (_STRIP + 0.1) + 0.3
