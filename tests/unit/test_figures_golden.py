@@ -12,6 +12,7 @@ import pytest
 import test_figures_convergence
 import test_figures_feature_maps
 from figure_tables import (
+    FIVE,
     WANTED,
     accuracy,
     elsewhere,
@@ -22,6 +23,7 @@ from figure_tables import (
     published,
     retrained,
     stable,
+    under,
     under_several,
     with_measures,
 )
@@ -160,9 +162,19 @@ def test_training_curves_of_three_seeds() -> Figure:
     return training_curves(history(seeds=3))
 
 
+@golden("training_curves", "trainings")
+def test_training_curves_of_five_trainings() -> Figure:
+    return training_curves(under(FIVE, history(), "loss", "accuracy"))
+
+
 @golden("accuracy", "published")
 def test_accuracy_beside_the_published_values() -> Figure:
     return accuracy_bars(accuracy(seeds=2), published_values()["accuracy"])
+
+
+@golden("accuracy", "trainings")
+def test_accuracy_of_five_trainings() -> Figure:
+    return accuracy_bars(under(FIVE, accuracy(seeds=2), "correct"), published_values()["accuracy"])
 
 
 @golden("accuracy_by_angle", "seeds")
@@ -179,6 +191,12 @@ def test_accuracy_polar() -> Figure:
 def test_global_variance_beside_the_published_values() -> Figure:
     values = pd.concat(map(summary.global_variance, study()))
     return global_variance(values, published_values()["global_variance"])
+
+
+@golden("global_variance", "trainings")
+def test_global_variance_of_five_trainings() -> Figure:
+    values = under(FIVE, pd.concat(map(summary.global_variance, study())), "global_variance")
+    return global_variance(values[values["dataset"] == "mnist"], published_values()["global_variance"])
 
 
 @golden("depth", "seeds")
@@ -236,6 +254,19 @@ def test_agreement_of_nothing() -> Figure:
 def test_convergence() -> Figure:
     values = test_figures_convergence.VALUES
     trainings = [test_figures_convergence.table(values, training=name) for name in ("unrotated", "rotated")]
+    return convergence(pd.concat(trainings), images=2000, angles=4)
+
+
+@golden("convergence", "five_trainings")
+def test_convergence_of_five_trainings() -> Figure:
+    whole = test_figures_convergence.VALUES.items()
+    trainings = [
+        test_figures_convergence.table(
+            {(n, r, draw): [(1 + 0.1 * step * (n < 80)) * mean for mean in means] for (n, r, draw), means in whole},
+            training=name,
+        )
+        for step, name in enumerate(FIVE)
+    ]
     return convergence(pd.concat(trainings), images=2000, angles=4)
 
 
