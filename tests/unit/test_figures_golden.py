@@ -101,6 +101,11 @@ def test_heatmap_of_two_seeds() -> Figure:
     return heatmap(several(7, 12, 2), "0 - zero", "spatial")
 
 
+@golden("heatmap", "trainings")
+def test_heatmap_of_five_trainings() -> Figure:
+    return heatmap(under(FIVE, network(16, 24), "normalized_variance"), "all", "mean")
+
+
 @golden("layers", "shallow")
 def test_layers_of_16() -> Figure:
     return by_layer(several(16, 12, 3), "mean")
@@ -152,6 +157,11 @@ def test_last_layer_of_two_seeds() -> Figure:
     return last_layer(several(4, 3, 2))
 
 
+@golden("last_layer", "trainings")
+def test_last_layer_of_five_trainings() -> Figure:
+    return last_layer(under(FIVE, network(4, 3), "normalized_variance"))
+
+
 @golden("training_curves", "one_seed")
 def test_training_curves() -> Figure:
     return training_curves(history())
@@ -180,6 +190,11 @@ def test_accuracy_of_five_trainings() -> Figure:
 @golden("accuracy_by_angle", "seeds")
 def test_accuracy_by_angle() -> Figure:
     return accuracy_by_angle(accuracy(seeds=2))
+
+
+@golden("accuracy_by_angle", "trainings")
+def test_accuracy_by_angle_of_five_trainings() -> Figure:
+    return accuracy_by_angle(under(FIVE, accuracy(), "correct"))
 
 
 @golden("accuracy_polar", "seeds")

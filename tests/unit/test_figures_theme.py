@@ -9,7 +9,8 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from figure_tables import variance
+from figure_tables import FIVE, variance
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
@@ -101,6 +102,22 @@ def test_a_long_headline_fits_the_figure() -> None:
     assert extent.x1 < figure.bbox.x1
 
 
+def test_a_training_has_one_colour_in_all_figures() -> None:
+    table = variance({name: {"conv": [1.0]} for name in FIVE}, ["all", "stratified", "cat"])
+    lines = [to_hex(line.get_color()).upper() for line in by_layer(table, "mean").axes[0].lines[::2]]
+    titles = [to_hex(axes.title.get_color()).upper() for axes in heatmap(table, "all", "mean").axes[:5]]
+    assert titles == lines == list(theme.colours(FIVE, theme.TRAININGS).values())
+
+
+@pytest.mark.parametrize(
+    ("panels", "width", "beside"), [(1, 4, 1), (2, 7, 2), (3, 4, 3), (4, 4, 2), (5, 4, 3), (5, 7, 2), (3, 20, 1)]
+)
+def test_panels_that_are_wider_together_than_a_page_stand_in_rows_evenly_filled(
+    panels: int, width: float, beside: int
+) -> None:
+    assert theme.per_row(panels, width) == beside  # a page is 15 inches wide
+
+
 @pytest.mark.parametrize(("entries", "columns"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3), (17, 3)])
 def test_a_legend_has_the_fewest_rows_that_fit_evenly_filled(entries: int, columns: int) -> None:
     key = [Patch(label="about an inch wide") for _ in range(entries)]  # 1.08 inches, and 0.53 beside it
@@ -144,7 +161,13 @@ def test_the_marks_are_far_from_every_colour_of_the_scale() -> None:
 
 @pytest.mark.parametrize(
     ("training", "called"),
-    [("rotated", "trained rotated"), ("untrained", "untrained"), ("pretrained", "pretrained"), ("", "")],
+    [
+        ("rotated", "trained rotated"),
+        (26 * "r", f"trained {12 * 'r'}…{11 * 'r'}"),
+        ("untrained", "untrained"),
+        ("pretrained", "pretrained"),
+        ("", ""),
+    ],
 )
 def test_a_training_is_called_by_its_name(training: str, called: str) -> None:
     assert theme.trained(training) == called

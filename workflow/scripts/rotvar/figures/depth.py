@@ -38,14 +38,14 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
             seeds.band(axes, line.index, line["mean"], line["std"], colours[model])
         axes.set_xlim(-0.02, 1.02)
         axes.grid()
-        axes.set_title(theme.dataset_title(datasets[column]), loc="left")
+        axes.set_title(theme.shorten(theme.dataset_title(datasets[column]), 16), loc="left")
         if row == len(trainings) - 1:
             axes.set_xlabel("relative depth (0: first layer, 1: last layer)")
         if column == 0:
             axes.set_ylabel("mean normalized variance")
         if trainings[row]:
             colour = theme.colours(trainings, theme.TRAININGS)[trainings[row]]
-            axes.set_title(theme.trained(trainings[row]), loc="right", color=colour, fontweight="bold")
+            axes.set_title(theme.trained(trainings[row], 16), loc="right", color=colour, fontweight="bold")
     highest = theme.headroom(points["normalized_variance"] + points["std"].fillna(0))
     for axes in grid.flat:
         axes.set_ylim(0, highest)

@@ -73,6 +73,8 @@ PUBLISHED: dict[str, Any] = {"linestyle": "", "marker": "D", "color": "white", "
 PANELS = "Panels"
 _PANEL = "panel of "  # labels the axes of one training
 
+_PAGE = 15.0  # inches of the widest row of panels
+
 # Inches of a legend in letters of 8 points: of a row, of a letter, and of what an entry has beside its words.
 LEGEND_ROW, _LETTER, _BESIDE = 0.19, 0.06, 0.53
 
@@ -131,9 +133,11 @@ def model_title(name: str) -> str:
     return MODELS.get(name, name)
 
 
-def trained(training: str) -> str:
-    """What figures call the networks of a training; nothing for a table that does not say."""
-    return f"trained {training}" if training and not training.endswith("trained") else training
+def trained(training: str, most: int = 24) -> str:
+    """What figures call the networks of a training, in `most` letters of its name; nothing for a table that does not
+    say."""
+    name = shorten(training, most)
+    return f"trained {name}" if training and not training.endswith("trained") else name
 
 
 def belongs(axes: Axes, training: str) -> None:
@@ -142,12 +146,12 @@ def belongs(axes: Axes, training: str) -> None:
         axes.set_label(f"{_PANEL}{training}")
 
 
-def name_training(axes: Axes, training: str, seed: str = "", below: str = "") -> None:
+def name_training(axes: Axes, training: str, colour: str, seed: str = "", below: str = "") -> None:
     """The title of a panel that shows one training, in its colour: `seed` beside it, and `below` on another line."""
     belongs(axes, training)
-    first = ", ".join(filter(None, [trained(training), seed]))
+    first = ", ".join(filter(None, [trained(training, 24 - len(seed)), seed]))
     if title := "\n".join(filter(None, [first, below])):
-        axes.set_title(title, color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
+        axes.set_title(title, color=colour, fontweight="bold", pad=4)
 
 
 def classes(table: pd.DataFrame) -> list[str]:
@@ -227,6 +231,12 @@ def headline(figure: Figure, *parts: str) -> None:
     size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)
+
+
+def per_row(panels: int, width: float) -> int:
+    """How many panels of this width (inches) stand beside each other: in as few rows as a page needs, evenly filled."""
+    rows = math.ceil(panels / max(1, int(_PAGE / width)))
+    return math.ceil(panels / rows)
 
 
 def legend(figure: Figure, key: Sequence[Artist], **look: Any) -> None:
