@@ -54,10 +54,11 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     _scale(left, pd.concat(drawn), [error for error, _ in at_study["images"]])
     _axis(left, sorted(values["images"].unique())[:-1], images, at_study["images"])
     _axis(right, sorted(values["angles"].unique())[:-1], angles, at_study["angles"])
-    left.set(xlabel="number of images, N", ylabel="relative error of the layer means")
-    left.set_title(f"against {all_images} images, at {all_angles} angles", pad=4)
+    whole = f"{all_images:,} images at {all_angles} angles"
+    left.set(xlabel="number of images, N", ylabel=f"error of the layer means, relative\nto those of {whole}")
+    left.set_title(f"fewer images, at {all_angles} angles", pad=4)
     right.set(xlabel="number of angles, R")
-    right.set_title(f"against {all_angles} angles, with {all_images} images", pad=4)
+    right.set_title(f"fewer angles, with {all_images:,} images", pad=4)
     key: list[Line2D | Patch] = [
         Line2D([], [], color=colours[name], marker="o", markersize=4, label=f"{theme.trained(name)}, median")
         for name in trainings
