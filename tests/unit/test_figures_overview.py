@@ -137,7 +137,8 @@ def test_a_panel_for_each_data_set_and_training_a_colour_for_each_model() -> Non
     colours = [to_hex(line.get_color()).upper() for line in cifar10.lines]
     assert colours == [theme.MODEL_COLOURS["simple_conv"], theme.MODEL_COLOURS["resnet"]]
     np.testing.assert_allclose(cifar10.lines[0].get_ydata(), [1.25, 1.75])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["SimpleConv", "ResNet"]
+    key = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert key == ["SimpleConv", "ResNet", "mean of a tenth of the depth", "one layer"]
 
 
 def test_one_layer_and_nothing_finite() -> None:
