@@ -60,6 +60,8 @@ def test_published_values_of_this_network_are_diamonds() -> None:
     assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
     other = accuracy_bars(TWO, published[published["model"] == "resnet"])
     assert "published" not in [text.get_text() for text in other.legends[0].get_texts()]
+    untrained = accuracy_bars(under(["untrained"], TWO), published)
+    assert [text.get_text() for text in untrained.legends[0].get_texts()] == ["untrained"]
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5])

@@ -63,6 +63,9 @@ def test_published_values_stand_beside_ours() -> None:
     heights = [line.get_ydata() for line in figure.axes[0].lines if line.get_marker() == "D"]
     np.testing.assert_array_equal(heights, [[math.nan] * 2, [math.nan] * 2, [0.9, math.nan], [math.nan] * 2])
     assert figure.legends[0].get_texts()[-1].get_text() == "published"
+    for other in ({"training": "untrained"}, {"aggregation": "max"}, {"model": "vgg16"}, {"dataset": "digits"}):
+        figure = global_variance(pd.concat(map(summary.global_variance, study())), published.assign(**other))
+        assert figure.legends[0].get_texts()[-1].get_text() == "stratified"
 
 
 def test_our_mark_stands_before_the_published_diamond_and_lies_inside_it_where_both_agree() -> None:

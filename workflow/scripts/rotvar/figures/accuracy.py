@@ -61,10 +61,11 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
 
 
 def _of_this_network(published: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame | None:
-    """The published values of the network that the table is of; None where there are none."""
+    """The published values of the trainings and the network that the table is of; None where there are none."""
     if published is None:
         return None
     for name in ("dataset", "model"):
         if name in published.columns and name in table.columns:
             published = published[published[name] == table[name].iloc[0]]
+    published = published[published["training"].isin(theme.trainings(table))]
     return published if len(published) else None

@@ -29,11 +29,12 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     """
     table = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
-    if published is not None:
-        published = published[published["dataset"].isin(datasets) & published["model"].isin(models)]
-        published = None if published.empty else published
     aggregations = theme.distinct(table["aggregation"].unique())
     trainings = list(theme.trainings(table))
+    if published is not None:
+        here = {"dataset": datasets, "model": models, "training": trainings, "aggregation": aggregations}
+        published = published[published[list(here)].isin(here).all(axis=1)]
+        published = None if published.empty else published
     colours = theme.colours(trainings, theme.TRAININGS)
     slots = [(training, stratum) for training in trainings for stratum in SUMMARY_STRATA]
     step = min(_APART, _MARKS / len(slots))
