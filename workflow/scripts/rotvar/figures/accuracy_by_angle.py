@@ -56,7 +56,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
             interpolation="none",
         )
         below.spines[:].set_visible(False)
-        below.tick_params(length=0, labelbottom=True)
+        below.tick_params(length=0, labelbottom=True)  # in every row of pairs
         ticks = [place for place, angle in enumerate(angles) if len(angles) <= 9 or angle % 45 == 0]
         below.set_xticks(ticks, [f"{angles[place]:g}".replace("-", "−") for place in ticks])
         below.set_xlabel("angle (degrees, counter-clockwise)")
@@ -64,7 +64,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
             above.set_ylabel("accuracy,\nall classes")
             below.set_yticks(range(len(classes)), names)
             below.set_ylabel("class")
-    for axes in grid[-2:, column + 1 :].flat:
+    for axes in grid[-2:, column + 1 :].flat:  # after the last training
         axes.remove()
     bar = figure.colorbar(image, ax=list(grid[1]), aspect=20, pad=0.02)
     bar.set_label("accuracy")

@@ -65,7 +65,10 @@ def retraining(values: pd.DataFrame) -> Figure:
         axes.grid(axis="y")
         axes.set_title(f"{test} test set", pad=4)
     theme.heading(
-        page.figure, values, f"{theme.trained(before)}, retrained {theme.shorten(after, 24)}", seeds.shown(values)
+        page.figure,
+        values,
+        f"{theme.trained(before)}, retrained {theme.shorten(after, theme.LETTERS)}",
+        seeds.shown(values),
     )
     return page.figure
 

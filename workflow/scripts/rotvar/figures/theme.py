@@ -74,6 +74,7 @@ PANELS = "Panels"
 _PANEL = "panel of "  # labels the axes of one training
 
 _PAGE = 15.0  # inches of the widest row of panels
+LETTERS = 24  # of a training's name: a panel has room for as many above it
 
 # Inches of a legend in letters of 8 points: of a row, of a letter, and of what an entry has beside its words.
 LEGEND_ROW, _LETTER, _BESIDE = 0.19, 0.06, 0.53
@@ -133,7 +134,7 @@ def model_title(name: str) -> str:
     return MODELS.get(name, name)
 
 
-def trained(training: str, most: int = 24) -> str:
+def trained(training: str, most: int = LETTERS) -> str:
     """What figures call the networks of a training, in `most` letters of its name; nothing for a table that does not
     say."""
     name = shorten(training, most)
@@ -149,7 +150,7 @@ def belongs(axes: Axes, training: str) -> None:
 def name_training(axes: Axes, training: str, colour: str, seed: str = "", below: str = "") -> None:
     """The title of a panel that shows one training, in its colour: `seed` beside it, and `below` on another line."""
     belongs(axes, training)
-    first = ", ".join(filter(None, [trained(training, 24 - len(seed)), seed]))
+    first = ", ".join(filter(None, [trained(training, LETTERS - len(seed)), seed]))
     if title := "\n".join(filter(None, [first, below])):
         axes.set_title(title, color=colour, fontweight="bold", pad=4)
 

@@ -26,7 +26,8 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     columns = theme.in_order(table["transformation"], ["rotation"])
     rows = list(theme.trainings(table))
-    row_names, column_names = [theme.shorten(name, 24) for name in rows], [theme.shorten(name, 20) for name in columns]
+    row_names = [theme.shorten(name, theme.LETTERS) for name in rows]
+    column_names = [theme.shorten(name, 20) for name in columns]
     end = scale.top(table["global_variance"])
 
     left, above = 0.2 + 0.075 * max(map(len, row_names)), 0.6
