@@ -75,7 +75,7 @@ def units(by_training: dict[str, np.ndarray]) -> Figure:
     for axes, (training, values) in zip(figure.subplots(1, 2, sharey=True), by_training.items(), strict=True):
         axes.plot(ANGLES, values[: len(DIGITS)].T, color=theme.TRAININGS[training], linewidth=1, alpha=0.8)
         ratio = values.std(1, ddof=1).mean() / values.std(0, ddof=1).mean()
-        theme.name_training(axes, training)
+        theme.name_training(axes, training, theme.TRAININGS[training])
         axes.text(0.5, 0.02, f"normalized variance {ratio:.2f}", ha="center", transform=axes.transAxes)
         axes.set(xlabel="angle of the rotation (degrees)", xticks=range(-180, 181, 90))
         axes.grid(axis="y")

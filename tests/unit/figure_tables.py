@@ -66,6 +66,19 @@ def network(layers: int, units: int, seed: int = 0, aggregations: Sequence[str] 
     return pd.concat(parts, ignore_index=True)
 
 
+FIVE = ["unrotated", "rotated", "untrained", "rotated_and_mirrored", "slightly_rotated"]
+
+
+def under(trainings: Sequence[str], table: pd.DataFrame, *values: str) -> pd.DataFrame:
+    """The rows of the table's first training under each of these, and its values from one to the next 0.8 times."""
+    rows = table[table["training"] == table["training"].iloc[0]]
+    parts = [
+        rows.assign(training=name, **{value: rows[value] * 0.8**step for value in values})
+        for step, name in enumerate(trainings)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
 def accuracy(
     classes: Sequence[str] = DATASETS["mnist"].classes, seeds: int = 1, angles: int = 16, dataset: str = "mnist"
 ) -> pd.DataFrame:

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from figure_tables import FIVE, under
 from matplotlib.colors import to_hex
 
 from rotvar.figures import theme
@@ -59,6 +60,20 @@ def test_published_values_of_this_network_are_diamonds() -> None:
     assert "published" in [text.get_text() for text in figure.legends[0].get_texts()]
     other = accuracy_bars(TWO, published[published["model"] == "resnet"])
     assert "published" not in [text.get_text() for text in other.legends[0].get_texts()]
+    untrained = accuracy_bars(under(["untrained"], TWO), published)
+    assert [text.get_text() for text in untrained.legends[0].get_texts()] == ["untrained"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 4, 5])
+def test_bars_of_several_trainings_are_all_shown_and_hide_neither_each_other_nor_their_accuracies(count: int) -> None:
+    (axes,) = (figure := accuracy_bars(under(FIVE[:count], TWO, "correct"))).axes
+    figure.draw_without_rendering()
+    bars = sorted((bar.get_x(), bar.get_x() + bar.get_width()) for bar in axes.patches)
+    ends = np.array([axes.get_xlim()[0], *np.ravel(bars), axes.get_xlim()[1]])
+    assert (np.diff(ends) > 0).all()
+    written = sorted((text.get_window_extent().x0, text.get_window_extent().x1) for text in axes.texts)
+    assert (np.diff(np.ravel(written)) > 0).all()
+    assert [round(sum(bar) / 2) for bar in bars] == [0] * count + [1] * count
 
 
 TWO_SEEDS = table([("0", "a", 10, 5, "rotated", 0), ("0", "a", 10, 7, "rotated", 1)])

@@ -22,7 +22,7 @@ def study(*rows: tuple[str, str, str, str, float], seed: int = 0) -> pd.DataFram
 
 
 def points(axes: Axes) -> list[tuple[str, str, str, float, float]]:
-    """Colour, marker, fill, published and ours."""
+    """Colour, marker, fill and place."""
     return [
         (
             to_hex(mark.lines[0].get_color()).upper(),
@@ -47,25 +47,38 @@ def test_a_point_for_each_cell_that_both_have() -> None:
         ("digits", "resnet", "rotated", "rotated", 0.7),
     )
     figure = agreement(tables.accuracy(values), NOTHING)
-    theirs = tables.published()["accuracy"].set_index(["dataset", "model", "training", "test"])["accuracy"]
+    left = figure.axes[0]
     green, black = theme.MODEL_COLOURS["simple_conv"], theme.MODEL_COLOURS["resnet"]
-    assert points(figure.axes[0]) == [
-        (green, "o", green, theirs["cifar10", "simple_conv", "unrotated", "unrotated"], 0.8),
-        (black, "s", "#FFFFFF", theirs["cifar10", "resnet", "rotated", "rotated"], 0.7),
-    ]
-    distance = np.abs([0.8 - 0.759, 0.7 - theirs["cifar10", "resnet", "rotated", "rotated"]]).mean()
+    looks = [look for *look, _, _ in points(left)]
+    assert looks == [[green, "o", green], [black, "s", "#FFFFFF"]]
+    published = tables.published()["accuracy"].set_index(["dataset", "model", "training", "test"])["accuracy"]
+    apart = [0.8 - 0.759, 0.7 - published["cifar10", "resnet", "rotated", "rotated"]]
+    assert [x for *_, x, _ in points(left)] == pytest.approx([100 * difference for difference in apart])
+    assert [round(y) for *_, y in points(left)] == [0, 1]
+    assert [label.get_text() for label in left.get_yticklabels()] == ["SimpleConv", "ResNet"]
     assert titles(figure) == [
-        f"CIFAR10: accuracy\n2 cells, mean distance {distance:.3f}",
+        f"CIFAR10: accuracy\n2 cells, mean distance {100 * np.abs(apart).mean():.1f} points",
         "CIFAR10: global value\nnone published",
     ]
     key = [text.get_text() for text in figure.legends[0].get_texts()]
     assert key[:4] == ["SimpleConv", "ResNet", "trained unrotated", "trained rotated"]
 
 
+def test_no_mark_of_an_accuracy_hides_another() -> None:
+    figure = agreement(published("accuracy"), published("global_variance"))
+    figure.draw_without_rendering()
+    for axes in figure.axes[::2]:
+        marks = axes.transData.transform([(x, y) for *_, x, y in points(axes)]) / figure.dpi
+        assert len(marks) == 16
+        apart = np.linalg.norm(marks[:, None] - marks, axis=-1) + np.eye(len(marks))
+        assert apart.min() > 5.5 / 72  # inches: the size of a mark
+        assert axes.lines[0].get_xdata() == [0, 0]
+
+
 def test_the_diagonal_is_where_both_are_the_same() -> None:
     figure = agreement(published("accuracy"), published("global_variance"))
     assert len(figure.axes) == 4  # two data sets
-    for axes in figure.axes:
+    for axes in figure.axes[1::2]:
         diagonal = axes.lines[0]
         assert tuple(diagonal.get_xdata()) == tuple(diagonal.get_ydata()) == axes.get_xlim() == axes.get_ylim()
         assert all(axes.get_xlim()[0] < value < axes.get_xlim()[1] for point in points(axes) for value in point[3:])
@@ -75,8 +88,8 @@ def test_seeds_are_a_mean_with_a_line_and_one_seed_has_none() -> None:
     cell = ("cifar10", "simple_conv", "unrotated", "unrotated")
     both = pd.concat([study((*cell, 0.7)), study((*cell, 0.9), seed=1)])
     (mark,) = agreement(tables.accuracy(both), NOTHING).axes[0].containers
-    low, high = mark.lines[2][0].get_segments()[0][:, 1]
-    assert (low, high) == pytest.approx((0.8 - 0.02**0.5, 0.8 + 0.02**0.5))
+    low, high = mark.lines[2][0].get_segments()[0][:, 0]
+    assert (low, high) == pytest.approx((100 * (0.8 - 0.759 - 0.02**0.5), 100 * (0.8 - 0.759 + 0.02**0.5)))
     (mark,) = agreement(tables.accuracy(study((*cell, 0.7))), NOTHING).axes[0].containers
     assert mark.lines[2] == ()
 

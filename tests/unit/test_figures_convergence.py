@@ -47,8 +47,9 @@ def test_the_line_is_the_median_of_the_relative_errors_over_layers_and_draws() -
     assert right.lines[0].get_xdata().tolist() == [2, 4]
     np.testing.assert_allclose(lines(right)[0], [0.5, 0.075])
     assert to_hex(left.lines[0].get_color()).upper() == theme.TRAININGS["rotated"]
-    assert left.get_title() == "against 80 images, at 8 angles"
-    assert right.get_title() == "against 8 angles, with 80 images"
+    assert left.get_title() == "fewer images, at 8 angles"
+    assert right.get_title() == "fewer angles, with 80 images"
+    assert left.get_ylabel() == "error of the layer means, relative\nto those of 80 images at 8 angles"
 
 
 def test_the_band_reaches_from_the_10th_to_the_90th_percentile() -> None:

@@ -13,6 +13,7 @@ import pytest
 import test_figures_convergence
 import test_figures_feature_maps
 from figure_tables import (
+    FIVE,
     WANTED,
     accuracy,
     elsewhere,
@@ -23,6 +24,7 @@ from figure_tables import (
     published,
     retrained,
     stable,
+    under,
     under_several,
     with_measures,
 )
@@ -100,6 +102,11 @@ def test_heatmap_of_two_seeds() -> Figure:
     return heatmap(several(7, 12, 2), "0 - zero", "spatial")
 
 
+@golden("heatmap", "trainings")
+def test_heatmap_of_five_trainings() -> Figure:
+    return heatmap(under(FIVE, network(16, 24), "normalized_variance"), "all", "mean")
+
+
 @golden("layers", "shallow")
 def test_layers_of_16() -> Figure:
     return by_layer(several(16, 12, 3), "mean")
@@ -151,6 +158,11 @@ def test_last_layer_of_two_seeds() -> Figure:
     return last_layer(several(4, 3, 2))
 
 
+@golden("last_layer", "trainings")
+def test_last_layer_of_five_trainings() -> Figure:
+    return last_layer(under(FIVE, network(4, 3), "normalized_variance"))
+
+
 @golden("training_curves", "one_seed")
 def test_training_curves() -> Figure:
     return training_curves(history())
@@ -161,14 +173,29 @@ def test_training_curves_of_three_seeds() -> Figure:
     return training_curves(history(seeds=3))
 
 
+@golden("training_curves", "trainings")
+def test_training_curves_of_five_trainings() -> Figure:
+    return training_curves(under(FIVE, history(), "loss", "accuracy"))
+
+
 @golden("accuracy", "published")
 def test_accuracy_beside_the_published_values() -> Figure:
     return accuracy_bars(accuracy(seeds=2), published_values()["accuracy"])
 
 
+@golden("accuracy", "trainings")
+def test_accuracy_of_five_trainings() -> Figure:
+    return accuracy_bars(under(FIVE, accuracy(seeds=2), "correct"), published_values()["accuracy"])
+
+
 @golden("accuracy_by_angle", "seeds")
 def test_accuracy_by_angle() -> Figure:
     return accuracy_by_angle(accuracy(seeds=2))
+
+
+@golden("accuracy_by_angle", "trainings")
+def test_accuracy_by_angle_of_five_trainings() -> Figure:
+    return accuracy_by_angle(under(FIVE, accuracy(), "correct"))
 
 
 @golden("accuracy_polar", "seeds")
@@ -180,6 +207,12 @@ def test_accuracy_polar() -> Figure:
 def test_global_variance_beside_the_published_values() -> Figure:
     values = pd.concat(map(summary.global_variance, study()))
     return global_variance(values, published_values()["global_variance"])
+
+
+@golden("global_variance", "trainings")
+def test_global_variance_of_five_trainings() -> Figure:
+    values = under(FIVE, pd.concat(map(summary.global_variance, study())), "global_variance")
+    return global_variance(values[values["dataset"] == "mnist"], published_values()["global_variance"])
 
 
 @golden("depth", "seeds")
@@ -237,6 +270,19 @@ def test_agreement_of_nothing() -> Figure:
 def test_convergence() -> Figure:
     values = test_figures_convergence.VALUES
     trainings = [test_figures_convergence.table(values, training=name) for name in ("unrotated", "rotated")]
+    return convergence(pd.concat(trainings), images=2000, angles=4)
+
+
+@golden("convergence", "five_trainings")
+def test_convergence_of_five_trainings() -> Figure:
+    whole = test_figures_convergence.VALUES.items()
+    trainings = [
+        test_figures_convergence.table(
+            {(n, r, draw): [(1 + 0.1 * step * (n < 80)) * mean for mean in means] for (n, r, draw), means in whole},
+            training=name,
+        )
+        for step, name in enumerate(FIVE)
+    ]
     return convergence(pd.concat(trainings), images=2000, angles=4)
 
 

@@ -14,26 +14,33 @@ TABLE = with_measures(variance(strata=["all", "stratified"], aggregations=["mean
 
 
 def lines(table: pd.DataFrame, aggregation: str = "mean", **options: object) -> dict[str, list[list[float]]]:
-    """Panel -> the values of its lines."""
+    """Panel (measure, aggregation) -> the values of its lines."""
     figure = measures(table, aggregation, **options)
-    return {axes.get_title(loc="left"): [line.get_ydata().tolist() for line in axes.lines] for axes in figure.axes}
+    return {
+        f"{axes.get_title(loc='left')}, {axes.get_title(loc='right')}": [
+            line.get_ydata().tolist() for line in axes.lines
+        ]
+        for axes in figure.axes
+    }
 
 
 def test_a_panel_for_each_measure_and_in_it_a_line_for_each_training() -> None:
     found = lines(TABLE)
     assert list(found) == [
-        "Normalized variance (mean)",
-        "Normalized distance (mean)",
-        "Units whose mean rotation moves, p < 0.05 (mean)",
-        "Local / global firing rate (mean)",
-        "Maps turned back: normalized variance (same_equivariance)",
+        "Normalized variance, aggregation: mean",
+        "Normalized distance, aggregation: mean",
+        "Units whose mean rotation moves, p < 0.05, aggregation: mean",
+        "Local / global firing rate, aggregation: mean",
+        "Maps turned back: normalized variance, aggregation: same_equivariance",
     ]
-    assert found["Normalized variance (mean)"] == [[1.0, 1.5], [0.5, 0.75]]
-    assert found["Normalized distance (mean)"] == pytest.approx(np.array([[1.1, 1.65], [0.55, 0.825]]))
+    assert found["Normalized variance, aggregation: mean"] == [[1.0, 1.5], [0.5, 0.75]]
+    assert found["Normalized distance, aggregation: mean"] == pytest.approx(np.array([[1.1, 1.65], [0.55, 0.825]]))
     # p is below 0.05 where the value is below 0.9
-    assert found["Units whose mean rotation moves, p < 0.05 (mean)"] == pytest.approx(np.array([[1 / 3, 0], [1, 0.5]]))
-    assert found["Local / global firing rate (mean)"][0] == pytest.approx([60, (60 + 30) / 2])
-    turned = found["Maps turned back: normalized variance (same_equivariance)"]
+    assert found["Units whose mean rotation moves, p < 0.05, aggregation: mean"] == pytest.approx(
+        np.array([[1 / 3, 0], [1, 0.5]])
+    )
+    assert found["Local / global firing rate, aggregation: mean"][0] == pytest.approx([60, (60 + 30) / 2])
+    turned = found["Maps turned back: normalized variance, aggregation: same_equivariance"]
     assert turned == pytest.approx(np.array([[0.6, 0.9], [0.3, 0.45]]))
 
 
@@ -54,10 +61,10 @@ def test_the_colour_is_the_training_and_the_floor_a_dotted_line_with_a_gap_where
 def test_an_aggregation_that_has_no_tests_shows_those_of_another() -> None:
     found = lines(TABLE, "spatial")
     assert list(found)[:4] == [
-        "Normalized variance (spatial)",
-        "Normalized distance (spatial)",
-        "Units whose mean rotation moves, p < 0.05 (mean)",
-        "Local / global firing rate (mean)",
+        "Normalized variance, aggregation: spatial",
+        "Normalized distance, aggregation: spatial",
+        "Units whose mean rotation moves, p < 0.05, aggregation: mean",
+        "Local / global firing rate, aggregation: mean",
     ]
 
 
@@ -66,12 +73,12 @@ def test_maps_turned_back_are_shown_once() -> None:
 
 
 def test_a_table_from_before_there_were_other_measures_has_the_one() -> None:
-    assert list(lines(variance())) == ["Normalized variance (mean)"]
+    assert list(lines(variance())) == ["Normalized variance, aggregation: mean"]
 
 
 def test_a_measure_that_is_missing_everywhere_has_no_panel() -> None:
     table = variance().assign(normalized_distance=1.0, p_value=np.nan)
-    assert list(lines(table)) == ["Normalized variance (mean)", "Normalized distance (mean)"]
+    assert list(lines(table)) == ["Normalized variance, aggregation: mean", "Normalized distance, aggregation: mean"]
 
 
 def test_seeds_are_a_mean_and_a_band_in_every_panel() -> None:

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-from figure_tables import seeds, variance
+from figure_tables import FIVE, seeds, under, variance
 from matplotlib.colors import to_hex
 
 from rotvar import summary
@@ -63,6 +63,30 @@ def test_published_values_stand_beside_ours() -> None:
     heights = [line.get_ydata() for line in figure.axes[0].lines if line.get_marker() == "D"]
     np.testing.assert_array_equal(heights, [[math.nan] * 2, [math.nan] * 2, [0.9, math.nan], [math.nan] * 2])
     assert figure.legends[0].get_texts()[-1].get_text() == "published"
+    for other in ({"training": "untrained"}, {"aggregation": "max"}, {"model": "vgg16"}, {"dataset": "digits"}):
+        figure = global_variance(pd.concat(map(summary.global_variance, study())), published.assign(**other))
+        assert figure.legends[0].get_texts()[-1].get_text() == "stratified"
+
+
+def test_our_mark_stands_before_the_published_diamond_and_lies_inside_it_where_both_agree() -> None:
+    ours = summary.global_variance(variance(strata=STRATA, dataset="mnist", model="simple_conv"))
+    (axes,) = global_variance(ours, ours.drop(columns="seed")).axes
+    diamonds = [line for line in axes.lines if line.get_marker() == "D"]
+    for bars, diamond in zip(axes.containers, diamonds, strict=True):
+        mark = bars.lines[0]
+        np.testing.assert_array_equal(mark.get_xydata(), diamond.get_xydata())
+        assert mark.get_zorder() > diamond.get_zorder()
+        assert mark.get_markersize() < diamond.get_markersize() / 2**0.5  # a square in a square on its corner
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+def test_every_mark_has_a_place_of_its_own_beside_its_model(count: int) -> None:
+    values = pd.concat(map(summary.global_variance, study()))
+    axes = global_variance(under(FIVE[:count], values, "global_variance")).axes[0]
+    places = np.sort(np.concatenate([bars.lines[0].get_xdata() for bars in axes.containers]))
+    assert np.round(places).tolist() == [0] * 2 * count + [1] * 2 * count
+    apart = np.diff(axes.transData.transform([(place, 0) for place in places])[:, 0]) / axes.figure.dpi
+    assert apart.min() > 0.1  # inches; a mark is 0.07 wide
 
 
 def test_seeds_are_a_mean_with_a_line() -> None:
@@ -116,7 +140,8 @@ def test_a_panel_for_each_data_set_and_training_a_colour_for_each_model() -> Non
     colours = [to_hex(line.get_color()).upper() for line in cifar10.lines]
     assert colours == [theme.MODEL_COLOURS["simple_conv"], theme.MODEL_COLOURS["resnet"]]
     np.testing.assert_allclose(cifar10.lines[0].get_ydata(), [1.25, 1.75])
-    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["SimpleConv", "ResNet"]
+    key = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert key == ["SimpleConv", "ResNet", "mean of a tenth of the depth", "one layer"]
 
 
 def test_one_layer_and_nothing_finite() -> None:

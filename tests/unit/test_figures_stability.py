@@ -37,6 +37,11 @@ def test_lines_are_the_smallest_visible_differences_and_crosses_the_differences(
     assert [line.get_ydata()[0] for line in wanted] == [0.05]
 
 
+def test_the_key_says_which_difference_is_which() -> None:
+    words = [text.get_text() for text in stability(stable(variance()), "mean", **WANTED).legends[0].get_texts()]
+    assert words[-3:] == ["smallest visible", "difference from unrotated", "looked for: 0.05"]
+
+
 def test_seeds_have_a_band_of_their_own_and_are_counted() -> None:
     summary = stable(seeds({"conv": [0.5], "fc": [1.0]}, {"conv": [0.7], "fc": [2.0]}, {"conv": [0.9], "fc": [3.0]}))
     figure = stability(summary, "mean", **WANTED)

@@ -9,8 +9,10 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from figure_tables import variance
+from figure_tables import FIVE, variance
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from PIL import Image
 
 from rotvar.figures import scale, theme
@@ -100,6 +102,48 @@ def test_a_long_headline_fits_the_figure() -> None:
     assert extent.x1 < figure.bbox.x1
 
 
+def test_a_training_has_one_colour_in_all_figures() -> None:
+    table = variance({name: {"conv": [1.0]} for name in FIVE}, ["all", "stratified", "cat"])
+    lines = [to_hex(line.get_color()).upper() for line in by_layer(table, "mean").axes[0].lines[::2]]
+    titles = [to_hex(axes.title.get_color()).upper() for axes in heatmap(table, "all", "mean").axes[:5]]
+    assert titles == lines == list(theme.colours(FIVE, theme.TRAININGS).values())
+
+
+@pytest.mark.parametrize(
+    ("panels", "width", "beside"), [(1, 4, 1), (2, 7, 2), (3, 4, 3), (4, 4, 2), (5, 4, 3), (5, 7, 2), (3, 20, 1)]
+)
+def test_panels_that_are_wider_together_than_a_page_stand_in_rows_evenly_filled(
+    panels: int, width: float, beside: int
+) -> None:
+    assert theme.per_row(panels, width) == beside  # a page is 15 inches wide
+
+
+@pytest.mark.parametrize(("entries", "columns"), [(0, 1), (1, 1), (2, 2), (3, 3), (4, 2), (5, 3), (7, 3), (17, 3)])
+def test_a_legend_has_the_fewest_rows_that_fit_evenly_filled(entries: int, columns: int) -> None:
+    key = [Patch(label="about an inch wide") for _ in range(entries)]  # 1.08 inches, and 0.53 beside it
+    assert theme.legend_columns(key, 5.0) == columns
+
+
+@pytest.mark.parametrize("label", ["a", "trained rotated", "trained rotated, then turned and mirrored"])
+@theme.themed
+def test_a_legend_of_several_rows_is_inside_the_figure_and_takes_nothing_from_the_panels(label: str) -> None:
+    heights = []
+    for entries in (1, 9):
+        figure = Figure(figsize=(4, 3), layout="constrained")
+        figure.subplots()
+        theme.legend(figure, [Patch(label=label) for _ in range(entries)])
+        figure.draw_without_rendering()
+        extent = figure.legends[0].get_window_extent()
+        assert 0 <= extent.x0 < extent.x1 <= figure.bbox.x1
+        heights.append(figure.axes[0].get_window_extent().height / figure.dpi)
+    assert heights[1] >= heights[0]
+
+
+def test_a_legend_of_nothing_is_none() -> None:
+    theme.legend(figure := Figure(), [])
+    assert not figure.legends
+
+
 @pytest.mark.parametrize(
     ("values", "end"),
     [([1, 2, 3, 4, 5], 9.0), ([1, 2, 3, 4, 5, np.inf, np.nan], 9.0), ([2, 2, 2], 2.0), ([0, 0], 1.0), ([], 1.0)],
@@ -117,7 +161,13 @@ def test_the_marks_are_far_from_every_colour_of_the_scale() -> None:
 
 @pytest.mark.parametrize(
     ("training", "called"),
-    [("rotated", "trained rotated"), ("untrained", "untrained"), ("pretrained", "pretrained"), ("", "")],
+    [
+        ("rotated", "trained rotated"),
+        (26 * "r", f"trained {12 * 'r'}…{11 * 'r'}"),
+        ("untrained", "untrained"),
+        ("pretrained", "pretrained"),
+        ("", ""),
+    ],
 )
 def test_a_training_is_called_by_its_name(training: str, called: str) -> None:
     assert theme.trained(training) == called

@@ -21,7 +21,7 @@ def means(**partitions: object) -> pd.DataFrame:
 
 def test_a_row_for_each_data_set_trained_on_and_a_column_for_each_measured_on() -> None:
     axes = transfer(pd.concat([values("cifar10"), values("mnist")]), "mean").axes
-    assert [one.get_title() for one in axes[:2]] == ["VGG16, trained unrotated", "VGG16, trained rotated"]
+    assert [one.get_title() for one in axes[:2]] == ["VGG16\ntrained unrotated", "VGG16\ntrained rotated"]
     assert [label.get_text() for label in axes[0].get_yticklabels()] == ["MNIST", "CIFAR10"]
     assert [label.get_text() for label in axes[0].get_xticklabels()] == ["MNIST", "Fashion-MNIST", "CIFAR10"]
     expected = np.array([[1.0, 1.3, 0.8], [0.7, 1.3, 1.0]])
@@ -33,7 +33,7 @@ def test_a_row_for_each_data_set_trained_on_and_a_column_for_each_measured_on() 
 def test_a_panel_for_each_model_and_training_on_one_scale() -> None:
     axes = transfer(pd.concat([values(model="resnet"), values(model="simple_conv")]), "mean").axes[:4]
     titles = [
-        f"{model}, trained {training}" for model in ("SimpleConv", "ResNet") for training in ("unrotated", "rotated")
+        f"{model}\ntrained {training}" for model in ("SimpleConv", "ResNet") for training in ("unrotated", "rotated")
     ]
     assert [one.get_title() for one in axes] == titles
     assert len({one.get_images()[0].get_clim() for one in axes}) == 1

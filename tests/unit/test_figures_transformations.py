@@ -29,7 +29,7 @@ def test_a_panel_for_each_data_set_and_model_on_one_scale() -> None:
     networks = [("cifar10", "resnet"), ("cifar10", "simple_conv"), ("mnist", "simple_conv"), ("mnist", "resnet")]
     table = pd.concat([values(dataset=dataset, model=model) for dataset, model in networks])
     axes = transformations(table, "mean").axes[:4]
-    titles = ["MNIST, SimpleConv", "CIFAR10, SimpleConv", "MNIST, ResNet", "CIFAR10, ResNet"]
+    titles = ["MNIST\nSimpleConv", "CIFAR10\nSimpleConv", "MNIST\nResNet", "CIFAR10\nResNet"]
     assert [one.get_title() for one in axes] == titles
     assert len({one.get_images()[0].get_clim() for one in axes}) == 1
 

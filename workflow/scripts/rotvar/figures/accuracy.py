@@ -13,7 +13,8 @@ from rotvar.columns import TESTS
 from rotvar.figures import seeds, theme
 from rotvar.summary import accuracy_by_test, over_seeds
 
-_BAR = 0.36  # of the distance of the groups
+_GROUP, _BAR = 0.86, 0.36  # shares of the distance of the groups: of a group, and of the widest bar
+_WRITTEN = 0.46  # inches of a bar that its accuracy can be written on
 
 
 @theme.themed
@@ -29,12 +30,14 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
     trainings = theme.trainings(values)
     colours = theme.colours(trainings, theme.TRAININGS)
     theirs = _of_this_network(published, accuracy)
-    figure = Figure(figsize=(4.6, 3.6), layout="constrained")
+    bar = min(_BAR, _GROUP / len(trainings))
+    width = max(4.6, 0.7 + (len(TESTS) + 0.2) * _WRITTEN / bar)
+    figure = Figure(figsize=(width, 3.6), layout="constrained")
     axes = figure.subplots()
     for position, (training, rows) in enumerate(trainings.items()):
-        x = np.arange(len(TESTS)) + (position - (len(trainings) - 1) / 2) * _BAR
+        x = np.arange(len(TESTS)) + (position - (len(trainings) - 1) / 2) * bar
         ours = rows.set_index("test").reindex(list(TESTS))
-        axes.bar(x, ours["accuracy"], _BAR * 0.94, color=colours[training])
+        axes.bar(x, ours["accuracy"], bar * 0.94, color=colours[training])
         if ours["std"].notna().any():
             axes.errorbar(x, ours["accuracy"], ours["std"], fmt="none", ecolor="black", elinewidth=1, capsize=3)
         for place, share in zip(x, ours["accuracy"], strict=True):
@@ -52,16 +55,17 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
     key: list[Patch | Line2D] = [Patch(color=colours[name], label=theme.trained(name)) for name in trainings if name]
     if theirs is not None:
         key.append(Line2D([], [], label="published", markersize=6, **theme.PUBLISHED))
-    figure.legend(handles=key, loc="outside lower center", ncols=3)
+    theme.legend(figure, key)
     theme.heading(figure, accuracy, "accuracy", seeds.shown(accuracy))
     return figure
 
 
 def _of_this_network(published: pd.DataFrame | None, table: pd.DataFrame) -> pd.DataFrame | None:
-    """The published values of the network that the table is of; None where there are none."""
+    """The published values of the trainings and the network that the table is of; None where there are none."""
     if published is None:
         return None
     for name in ("dataset", "model"):
         if name in published.columns and name in table.columns:
             published = published[published[name] == table[name].iloc[0]]
+    published = published[published["training"].isin(theme.trainings(table))]
     return published if len(published) else None

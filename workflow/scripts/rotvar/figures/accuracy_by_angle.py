@@ -1,5 +1,7 @@
 """What the networks get right at every angle."""
 
+import math
+
 import numpy as np
 import pandas as pd
 from matplotlib import colormaps
@@ -26,11 +28,15 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     trainings = theme.trainings(table)
     colours = theme.colours(trainings, theme.TRAININGS)
     height = max(1.2, 0.24 * len(classes))
-    width = len(trainings) * (3.2 + 0.068 * max(map(len, names))) + 1.0
-    figure = Figure(figsize=(width, height + 2.9), layout="constrained")
-    grid = figure.subplots(2, len(trainings), squeeze=False, sharex=True, sharey="row", height_ratios=[1.5, height])
+    width = 3.2 + 0.068 * max(map(len, names))
+    columns = theme.per_row(len(trainings), width)
+    pairs = math.ceil(len(trainings) / columns)  # of rows
+    figure = Figure(figsize=(columns * width + 1.0, pairs * (height + 2.4) + 0.5), layout="constrained")
+    ratios = [1.5, height] * pairs
+    grid = figure.subplots(2 * pairs, columns, squeeze=False, sharex=True, sharey="row", height_ratios=ratios)
     for position, (training, rows) in enumerate(trainings.items()):
-        above, below = grid[:, position]
+        pair, column = divmod(position, columns)
+        above, below = grid[2 * pair : 2 * pair + 2, column]
         shares = summary.over_seeds(summary.accuracy_by_angle(rows), "accuracy").set_index("angle").reindex(angles)
         x = np.arange(len(angles))
         above.plot(x, shares["accuracy"], marker="o", markersize=3.5, color=colours[training])
@@ -38,7 +44,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
         above.set(ylim=(0, 1.03))
         above.grid()
         above.yaxis.set_major_formatter(PercentFormatter(1))
-        theme.name_training(above, training)
+        theme.name_training(above, training, colours[training])
         theme.belongs(below, training)
         cells = rows.pivot_table(index="class", columns="angle", values="share", observed=True)
         image = below.imshow(
@@ -50,13 +56,16 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
             interpolation="none",
         )
         below.spines[:].set_visible(False)
-        below.tick_params(length=0)
+        below.tick_params(length=0, labelbottom=True)  # in every row of pairs
         ticks = [place for place, angle in enumerate(angles) if len(angles) <= 9 or angle % 45 == 0]
         below.set_xticks(ticks, [f"{angles[place]:g}".replace("-", "−") for place in ticks])
         below.set_xlabel("angle (degrees, counter-clockwise)")
-    grid[0, 0].set_ylabel("accuracy,\nall classes")
-    grid[1, 0].set_yticks(range(len(classes)), names)
-    grid[1, 0].set_ylabel("class")
+        if column == 0:
+            above.set_ylabel("accuracy,\nall classes")
+            below.set_yticks(range(len(classes)), names)
+            below.set_ylabel("class")
+    for axes in grid[-2:, column + 1 :].flat:  # after the last training
+        axes.remove()
     bar = figure.colorbar(image, ax=list(grid[1]), aspect=20, pad=0.02)
     bar.set_label("accuracy")
     bar.ax.yaxis.set_major_formatter(PercentFormatter(1))

@@ -48,7 +48,7 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     trainings = theme.trainings(accuracy)
     colours = theme.colours(trainings, theme.TRAININGS)
     key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
-    figure.legend(handles=key, loc="outside lower center", ncols=max(1, len(key)))
+    theme.legend(figure, key)
     theme.heading(figure, accuracy, "accuracy by angle", seeds.shown(accuracy))
     return figure
 

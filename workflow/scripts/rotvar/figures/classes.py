@@ -30,6 +30,7 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
         .to_numpy(np.float64)
         for training, rows in theme.trainings(means).items()
     }
+    colours = theme.colours(tables, theme.TRAININGS)
     everything = np.stack(list(tables.values()))
     end = scale.top(everything)
     names = [theme.shorten(name) for name in classes]
@@ -48,7 +49,7 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
         axes.tick_params(axis="y", length=0)
         axes.set_ylabel(axis)
         axes.spines[:].set_visible(False)
-        theme.name_training(axes, training)
+        theme.name_training(axes, training, colours[training])
     scale.bar(page.figure, image, page.bar, "mean normalized variance")
     theme.heading(page.figure, shown, "each class by itself", f"aggregation: {aggregation}", seeds.shown(shown))
     return page.figure

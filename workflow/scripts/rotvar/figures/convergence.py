@@ -33,7 +33,7 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     trainings = theme.trainings(values)
     colours = theme.colours(trainings, theme.TRAININGS)
     all_images, all_angles = int(values["images"].max()), int(values["angles"].max())
-    figure = Figure(figsize=(8.0, 3.9), layout="constrained")
+    figure = Figure(figsize=(8.4, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])
     at_study: dict[str, list[tuple[float, str]]] = {"images": [], "angles": []}
     drawn = []
@@ -54,10 +54,11 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     _scale(left, pd.concat(drawn), [error for error, _ in at_study["images"]])
     _axis(left, sorted(values["images"].unique())[:-1], images, at_study["images"])
     _axis(right, sorted(values["angles"].unique())[:-1], angles, at_study["angles"])
-    left.set(xlabel="number of images, N", ylabel="relative error of the layer means")
-    left.set_title(f"against {all_images} images, at {all_angles} angles", pad=4)
+    whole = f"{all_images:,} images at {all_angles} angles"
+    left.set(xlabel="number of images, N", ylabel=f"error of the layer means, relative\nto those of {whole}")
+    left.set_title(f"fewer images, at {all_angles} angles", pad=4)
     right.set(xlabel="number of angles, R")
-    right.set_title(f"against {all_angles} angles, with {all_images} images", pad=4)
+    right.set_title(f"fewer angles, with {all_images:,} images", pad=4)
     key: list[Line2D | Patch] = [
         Line2D([], [], color=colours[name], marker="o", markersize=4, label=f"{theme.trained(name)}, median")
         for name in trainings
@@ -66,7 +67,7 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     key.append(Patch(color="#999999", alpha=0.3, linewidth=0, label="80 % of layers and draws"))
     if at_study["images"]:
         key.append(Line2D([], [], color="#333333", label="1/√N, against infinitely many", **_LAW))
-    figure.legend(handles=key, loc="outside lower center", ncols=len(key))
+    theme.legend(figure, key)
     theme.heading(figure, values, "how many samples are enough", f"aggregation: {values['aggregation'].iloc[0]}")
     return figure
 

@@ -1,5 +1,7 @@
 """Variance by relative depth, all the networks of a study in one figure."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,6 +12,7 @@ from rotvar.figures import seeds, theme
 from rotvar.summary import over_seeds
 
 _BINS = 10  # parts of the depth whose layers are averaged into the line
+_LAYER, _TENTH, _PALE = 3.0, 4.5, 0.4  # the sizes of the marks of a layer and of such a part; the former's opacity
 
 
 @theme.themed
@@ -32,20 +35,20 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
             place = {"dataset": datasets[column], "training": trainings[row], "model": model}
             layers = theme.at(points, place)
             look = {"color": colours[model], "marker": theme.MODEL_MARKERS.get(model, "P")}
-            axes.scatter(_depth(layers), layers["normalized_variance"], s=7, alpha=0.3, linewidths=0, **look)
+            axes.scatter(_depth(layers), layers["normalized_variance"], s=_LAYER**2, alpha=_PALE, linewidths=0, **look)
             line = _tenths(theme.at(table, place))
-            axes.plot(line.index, line["mean"], markersize=4.5, **look)
+            axes.plot(line.index, line["mean"], markersize=_TENTH, **look)
             seeds.band(axes, line.index, line["mean"], line["std"], colours[model])
         axes.set_xlim(-0.02, 1.02)
         axes.grid()
-        axes.set_title(theme.dataset_title(datasets[column]), loc="left")
+        axes.set_title(theme.shorten(theme.dataset_title(datasets[column]), 16), loc="left")
         if row == len(trainings) - 1:
             axes.set_xlabel("relative depth (0: first layer, 1: last layer)")
         if column == 0:
             axes.set_ylabel("mean normalized variance")
         if trainings[row]:
             colour = theme.colours(trainings, theme.TRAININGS)[trainings[row]]
-            axes.set_title(theme.trained(trainings[row]), loc="right", color=colour, fontweight="bold")
+            axes.set_title(theme.trained(trainings[row], 16), loc="right", color=colour, fontweight="bold")
     highest = theme.headroom(points["normalized_variance"] + points["std"].fillna(0))
     for axes in grid.flat:
         axes.set_ylim(0, highest)
@@ -53,7 +56,11 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
         Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))
         for model in models
     ]
-    figure.legend(handles=key, loc="outside lower center", ncols=min(len(key), 2 + len(datasets)))
+    disc: dict[str, Any] = {"color": "#777777", "marker": "o"}  # for the marks of all models
+    key.append(Line2D([], [], label="mean of a tenth of the depth", markersize=_TENTH, **disc))
+    pale: dict[str, Any] = {"linestyle": "", "markersize": _LAYER, "markeredgewidth": 0, "alpha": _PALE}
+    key.append(Line2D([], [], label="one layer", **pale, **disc))
+    theme.legend(figure, key)
     theme.headline(
         figure, "Normalized variance by depth", f"stratum: {stratum}", f"aggregation: {aggregation}", seeds.shown(means)
     )

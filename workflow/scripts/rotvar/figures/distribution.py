@@ -62,7 +62,7 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
             _bars(axes, x, width if deep else width * 0.9, quantiles[aggregation, training], colours[training])
             _mark_lost(axes, x, rows, layers, lost)
             facts = _facts(rows, quantiles[aggregation, training])
-            text = f"{training}: {facts}" if training else facts
+            text = f"{theme.shorten(training, 16)}: {facts}" if training else facts
             _note(axes, len(panel) - 1 - place, text, colours[training])
         axes.set(ylabel="normalized variance", ylim=(0, end))
         if deep:

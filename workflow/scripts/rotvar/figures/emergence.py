@@ -23,6 +23,7 @@ def emergence(means: pd.DataFrame, history: pd.DataFrame, aggregation: str, stra
     theme.one(shown, "dataset", "model", "seed")
     layers = layer_axis.layers(shown)
     trainings = theme.trainings(shown)
+    colours = theme.colours(trainings, theme.TRAININGS)
     end = scale.top(shown["normalized_variance"])
     marks = scale.marks(shown["normalized_variance"], end)
     height = max(_ROW * max(rows["epoch"].nunique() for rows in trainings.values()), _LOWEST)
@@ -35,7 +36,7 @@ def emergence(means: pd.DataFrame, history: pd.DataFrame, aggregation: str, stra
         axes.set_ylabel("epoch (accuracy)")
         axes.tick_params(axis="y", length=0)
         axes.spines[:].set_visible(False)
-        theme.name_training(axes, training)
+        theme.name_training(axes, training, colours[training])
     scale.bar(page.figure, image, page.bar, "mean normalized variance")
     theme.heading(page.figure, shown, f"stratum: {stratum}", f"aggregation: {aggregation}")
     return page.figure

@@ -1,5 +1,7 @@
 """The global value of every network of a study."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -9,6 +11,11 @@ from rotvar.catalogue import DATASETS, MODELS
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import seeds, theme
 from rotvar.summary import over_seeds
+
+_MODEL, _MARK = 0.85, 0.13  # inches that a model and one of its marks have at least
+_MARKS, _APART = 0.86, 0.215  # shares of a model's place: all of its marks, and from one mark to the next at most
+# Drawn behind ours, and larger: where both agree, our mark lies inside the diamond.
+_PUBLISHED: dict[str, Any] = {"markersize": 7.5, "markeredgewidth": 0.8, "zorder": 1} | theme.PUBLISHED
 
 
 @theme.themed
@@ -22,28 +29,31 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     """
     table = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
-    if published is not None:
-        published = published[published["dataset"].isin(datasets) & published["model"].isin(models)]
-        published = None if published.empty else published
     aggregations = theme.distinct(table["aggregation"].unique())
     trainings = list(theme.trainings(table))
+    if published is not None:
+        here = {"dataset": datasets, "model": models, "training": trainings, "aggregation": aggregations}
+        published = published[published[list(here)].isin(here).all(axis=1)]
+        published = None if published.empty else published
     colours = theme.colours(trainings, theme.TRAININGS)
-    width = max(5.0, max(3.2, 0.85 * len(models)) * len(datasets) + 0.8)
+    slots = [(training, stratum) for training in trainings for stratum in SUMMARY_STRATA]
+    step = min(_APART, _MARKS / len(slots))
+    panel = max(3.2, max(_MODEL, _MARK / step) * len(models))
+    width = max(5.0, panel * len(datasets) + 0.8)
     size = width, 2.0 * len(aggregations) + 1.5
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(aggregations), len(datasets), squeeze=False, sharex=True, sharey=True)
-    slots = [(training, stratum) for training in trainings for stratum in SUMMARY_STRATA]
     for (row, column), axes in np.ndenumerate(grid):
         for slot, (training, stratum) in enumerate(slots):
             place = {"dataset": datasets[column], "aggregation": aggregations[row]}
             place |= {"training": training, "stratum": stratum}
-            x = np.arange(len(models)) + (slot - (len(slots) - 1) / 2) * 0.17
+            x = np.arange(len(models)) + (slot - (len(slots) - 1) / 2) * step
             ours = theme.at(table, place).set_index("model").reindex(models)
             look = {"color": colours[training], "fmt": "o" if stratum == "all" else "s", "markersize": 5}
             axes.errorbar(x, ours["global_variance"], ours["std"], elinewidth=1, **look)
             if published is not None:
                 theirs = theme.at(published, place).set_index("model").reindex(models)["global_variance"]
-                axes.plot(x, theirs, markersize=4, zorder=3, **theme.PUBLISHED)
+                axes.plot(x, theirs, **_PUBLISHED)
         axes.set_xlim(-0.5, len(models) - 0.5)
         axes.set_xticks(range(len(models)), [theme.model_title(name) for name in models], rotation=30, ha="right")
         axes.tick_params(axis="x", length=0)
@@ -63,7 +73,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     shapes = {"all": "o", "stratified": "s"}
     key += [Line2D([], [], color="#333333", linestyle="", marker=shapes[name], label=name) for name in SUMMARY_STRATA]
     if published is not None:
-        key.append(Line2D([], [], label="published", markersize=4, **theme.PUBLISHED))
-    figure.legend(handles=key, loc="outside lower center", ncols=3 if len(datasets) == 1 else len(key))
+        key.append(Line2D([], [], label="published", **_PUBLISHED))
+    theme.legend(figure, key)
     theme.headline(figure, "Global normalized variance: mean over all finite units", seeds.shown(values))
     return figure

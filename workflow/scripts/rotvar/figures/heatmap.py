@@ -32,6 +32,7 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
     theme.one(shown, "dataset", "model")
     layers = layer_axis.layers(shown)
     trainings = theme.trainings(shown)
+    colours = theme.colours(trainings, theme.TRAININGS)
     over_seeds = seeds.shown(shown, "global: ")
     titles = {training: _of_seeds(rows) if over_seeds else [] for training, rows in trainings.items()}
     panels = {training: _columns(_first_seed(rows)) for training, rows in trainings.items()}
@@ -47,7 +48,7 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
             axes.vlines(np.arange(1, len(columns)) - 0.5, 0, 1, color="white", linewidth=0.8)
         axes.set(yticks=[], ylim=(1, 0), ylabel="units, least to most variant" if sort else "units, the first on top")
         axes.spines[:].set_visible(False)
-        theme.name_training(axes, training, *titles[training])
+        theme.name_training(axes, training, colours[training], *titles[training])
         _count_units(axes, page.ticks, [len(column) for column in columns])
     scale.bar(page.figure, image, page.bar)
     order = "sorted units" if sort else ""

@@ -1,5 +1,6 @@
 """What the network's outputs make of each class: the last layer, unit by class."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -29,6 +30,7 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     names = list(classes) if classes is not None else theme.classes(last)
     trainings = theme.trainings(last)
     tables = {training: _cells(rows, names, "mean") for training, rows in trainings.items()}
+    colours = theme.colours(trainings, theme.TRAININGS)
     over_seeds = seeds.shown(last)
     everything = np.concatenate(list(tables.values()))
     end = scale.top(everything)
@@ -38,9 +40,14 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
 
     width, height = (min(_CELL * count, _WIDEST) for count in (len(names), units))
     letters = 0.065 * max(map(len, columns))
-    size = len(tables) * (max(width, 2.0) + letters + 0.5) + 1.0, max(height, 1.2) + letters + 1.4
-    figure = Figure(figsize=size, layout="constrained")
-    all_axes = list(figure.subplots(1, len(tables), squeeze=False).flat)
+    width, height = max(width, 2.0) + letters + 0.5, max(height, 1.2) + letters + 0.9
+    in_row = theme.per_row(len(tables), width)
+    rows_of_panels = math.ceil(len(tables) / in_row)
+    figure = Figure(figsize=(in_row * width + 1.0, rows_of_panels * height + 0.5), layout="constrained")
+    all_axes = list(figure.subplots(rows_of_panels, in_row, squeeze=False).flat)
+    for axes in all_axes[len(tables) :]:
+        axes.remove()
+    all_axes = all_axes[: len(tables)]
     for axes, (training, values) in zip(all_axes, tables.items(), strict=True):
         image = scale.draw(axes, values, end, extent=(-0.5, len(names) - 0.5, units - 0.5, -0.5))
         axes.set_xticks(range(len(names)), columns, rotation=90)
@@ -50,13 +57,10 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
         axes.spines[:].set_visible(False)
         rows = trainings[training]
         (whole,) = seeds.global_values(rows.assign(stratum="classes")).values()
-        theme.name_training(axes, training, below=f"all cells: {whole}" if over_seeds else "")
+        theme.name_training(axes, training, colours[training], below=f"all cells: {whole}" if over_seeds else "")
         if max(units, len(names)) <= _WRITTEN:
             scale.write_values(axes, values, end, _cells(rows, names, "std"))
-    bar = figure.colorbar(image, ax=all_axes, extend="max", extendfrac=0.03, aspect=25, pad=0.02)
-    bar.set_label("normalized variance")
-    if entries := scale.marks(everything, end):
-        figure.legend(handles=entries, loc="outside lower center", ncols=3, handlelength=1.2)
+    scale.key(figure, all_axes, image, everything, "normalized variance")
     theme.heading(figure, last, f"last layer ({last['layer'].iloc[0]})", over_seeds)
     return figure
 

@@ -76,25 +76,26 @@ def panels(
     stacked: bool = False,
     axis: str = "layer, in execution order",
 ) -> Panels:
-    """A figure of `count` panels of `height` inches with the layers 0, 1, ... on x: side by side for few layers, one
-    above the other for many, or if `stacked`.
+    """A figure of `count` panels of `height` inches with the layers 0, 1, ... on x: side by side for few layers, in
+    rows as wide as a page, and one above the other for many, or if `stacked`.
 
-    Under each panel is a strip of the layers' kinds, and under the lowest their names; where there is no room for
-    every name, every second, third, ... is written. `left` and `title` are the inches beside and above each panel.
-    `layer` is the width of a layer's column where there is room, `axis` what is written under them. The legend
+    Under each panel is a strip of the layers' kinds, and under the lowest of a column their names; where there is no
+    room for every name, every second, third, ... is written. `left` and `title` are the inches beside and above each
+    panel. `layer` is the width of a layer's column where there is room, `axis` what is written under them. The legend
     has the kinds, then `legend`. Everything is placed by inches and not by a layout engine: a panel has the size that
     was asked for, and a figure of 170 layers is drawn in a second.
     """
     stacked = stacked or len(layers) > _SIDE_BY_SIDE
-    columns, rows = (1, count) if stacked else (count, 1)
     width = min(max(layer * len(layers), 4.5 if stacked or count == 1 else 2.8), _WIDEST)
+    columns = 1 if stacked else theme.per_row(count, left + width)
+    rows = math.ceil(count / columns)
     every = max(1, math.ceil(len(layers) * _LABEL / width))
     names = [shorten(name) for name in layers["layer"]]
     entries = [*_kind_marks(layers), *legend]
     right = 0.95 if bar else 0.15
     total = columns * (left + width) + right
-    per_row = max(1, min(len(entries), int(total / 1.65)))
-    legend_height = 0.19 * math.ceil(len(entries) / per_row) + 0.1
+    per_row = theme.legend_columns(entries, total)
+    legend_height = theme.LEGEND_ROW * math.ceil(len(entries) / per_row) + 0.1
     bottom = _STRIP + 0.055 * max(len(name) for name in names[::every]) + 0.3 + legend_height
     row = height + title
     size = total, bottom + rows * row + (rows - 1) * (_STRIP + 0.1) + 0.3
@@ -102,12 +103,12 @@ def panels(
     figure = Figure(figsize=size)
     all_axes = []
     for index in range(count):
-        x = left + (0 if stacked else index * (left + width))
-        y = bottom + ((count - 1 - index) * (row + _STRIP + 0.1) if stacked else 0)
+        x = left + index % columns * (left + width)
+        y = bottom + (rows - 1 - index // columns) * (row + _STRIP + 0.1)
         axes = figure.add_axes((x / size[0], y / size[1], width / size[0], height / size[1]))
         axes.set_xlim(-0.5, len(layers) - 0.5)
         strip = _draw_strip(axes, layers, height)
-        if not stacked or index == count - 1:
+        if index + columns >= count:  # nothing is below it
             _write_names(strip, names, every, axis)
         all_axes.append(axes)
     figure.legend(handles=entries, loc="lower center", ncols=per_row, handlelength=1.2, borderaxespad=0.2)

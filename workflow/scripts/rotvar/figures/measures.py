@@ -14,12 +14,14 @@ from rotvar.summary import layer_means, over_seeds
 SIGNIFICANT = 0.05  # corrected p-values below it count
 TURNED = "same_equivariance"
 _HEIGHT = 1.5  # inches of a panel
+_TURNED_BACK, _MEAN = "Maps turned back: normalized variance", "mean over units"
 _FLOOR: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
 
 
 @dataclass(frozen=True)
 class _Panel:
     title: str
+    aggregation: str
     label: str
     means: pd.DataFrame  # by layer and training, over the seeds, of `value`
 
@@ -53,12 +55,13 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
             values = rows.set_index("layer_index").reindex(layers["layer_index"])
             axes.plot(x, values["mean"], color=colours[name], **marks)
             seeds.band(axes, x, values["mean"], values["std"], colours[name])
-        if floor is not None and panel.title.startswith("Maps turned back"):
+        if floor is not None and panel.title == _TURNED_BACK:
             heights = floor.set_index("layer_index")["normalized_variance"].reindex(layers["layer_index"])
             axes.plot(x, heights, **_FLOOR)
             highest = pd.concat([highest, heights])
         axes.set(ylabel=panel.label, ylim=(0, theme.headroom(highest)))
         axes.set_title(panel.title, loc="left", fontsize=9, pad=4)
+        axes.set_title(f"aggregation: {panel.aggregation}", loc="right", fontsize=7.5, color="#555555", pad=4)
         axes.grid(axis="y")
     theme.heading(page.figure, everything, "stratum: all", seeds.shown(everything))
     return page.figure
@@ -69,22 +72,20 @@ def _panels(table: pd.DataFrame, aggregation: str) -> list[_Panel]:
     if aggregation == TURNED:  # which has a panel of its own
         aggregation = next((str(name) for name in table["aggregation"].unique() if name != TURNED), TURNED)
     chosen = theme.choose(table, aggregation=aggregation)
-    found = [_Panel(f"Normalized variance ({aggregation})", "mean", _means(chosen, chosen["normalized_variance"]))]
+    found = [_Panel("Normalized variance", aggregation, _MEAN, _means(chosen, chosen["normalized_variance"]))]
     if "normalized_distance" in table:
         values = chosen["normalized_distance"]
-        found.append(_Panel(f"Normalized distance ({aggregation})", "mean", _means(chosen, values)))
+        found.append(_Panel("Normalized distance", aggregation, _MEAN, _means(chosen, values)))
     if (tested := _having(table, "p_value", aggregation)) is not None:
         significant = (tested["p_value"] < SIGNIFICANT).astype(float).where(tested["p_value"].notna())
-        title = f"Units whose mean rotation moves, p < {SIGNIFICANT:g} ({tested['aggregation'].iloc[0]})"
-        found.append(_Panel(title, "share of units", _means(tested, significant)))
+        title = f"Units whose mean rotation moves, p < {SIGNIFICANT:g}"
+        found.append(_Panel(title, tested["aggregation"].iloc[0], "share of units", _means(tested, significant)))
     if (fired := _having(table, "local_firing_rate", aggregation)) is not None:
         score = fired["local_firing_rate"] / fired["global_firing_rate"]
-        title = f"Local / global firing rate ({fired['aggregation'].iloc[0]})"
-        found.append(_Panel(title, "mean", _means(fired, score)))
+        found.append(_Panel("Local / global firing rate", fired["aggregation"].iloc[0], _MEAN, _means(fired, score)))
     if (table["aggregation"] == TURNED).any():
         turned = table[table["aggregation"] == TURNED]
-        title = f"Maps turned back: normalized variance ({TURNED})"
-        found.append(_Panel(title, "mean", _means(turned, turned["normalized_variance"])))
+        found.append(_Panel(_TURNED_BACK, TURNED, _MEAN, _means(turned, turned["normalized_variance"])))
     return found
 
 

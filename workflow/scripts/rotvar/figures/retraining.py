@@ -64,7 +64,12 @@ def retraining(values: pd.DataFrame) -> Figure:
         axes.yaxis.set_major_formatter(PercentFormatter(1))
         axes.grid(axis="y")
         axes.set_title(f"{test} test set", pad=4)
-    theme.heading(page.figure, values, f"{theme.trained(before)}, retrained {after}", seeds.shown(values))
+    theme.heading(
+        page.figure,
+        values,
+        f"{theme.trained(before)}, retrained {theme.shorten(after, theme.LETTERS)}",
+        seeds.shown(values),
+    )
     return page.figure
 
 

@@ -1,6 +1,7 @@
 """The colour scale of normalized variance, and the marks of what is not on it."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import colormaps
@@ -10,6 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
+
+from rotvar.figures import theme
 
 # Not in viridis, nor near it for colour-blind readers.
 ABOVE = "#EE2222"
@@ -70,6 +73,14 @@ def bar(figure: Figure, image: AxesImage, axes: Axes | None, label: str = "norma
     """Draw the colour bar of `image` into `axes`; its tip is the colour of what is above the scale."""
     drawn = figure.colorbar(image, cax=axes, extend="max", extendfrac=0.03, label=label)
     drawn.outline.set_linewidth(0.5)
+
+
+def key(figure: Figure, axes: Sequence[Axes], image: AxesImage, values: ArrayLike, label: str) -> None:
+    """The colour bar of panels on one scale beside them, and below them the marks that occur in their values."""
+    height = figure.get_figheight()  # whatever it is, the bar is about 0.15 inches wide, and its tip as high
+    look: dict[str, Any] = {"extendfrac": 0.2 / height, "aspect": 5.5 * height, "pad": 0.02}
+    figure.colorbar(image, ax=axes, extend="max", label=label, **look)
+    theme.legend(figure, marks(values, image.get_clim()[1]), handlelength=1.2)
 
 
 def marks(values: ArrayLike | None = None, end: float = np.inf) -> list[Patch]:

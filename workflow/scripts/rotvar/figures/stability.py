@@ -14,6 +14,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from rotvar.figures import layer_axis, seeds, theme
 
 _HEIGHT = 3.0  # inches of a panel
+_APART: dict[str, Any] = {"linestyle": "", "marker": "x", "markersize": 4}
 _WANTED: dict[str, Any] = {"color": "#777777", "linewidth": 1.0, "linestyle": (0, (3, 2))}
 
 
@@ -42,18 +43,9 @@ def stability(summary: pd.DataFrame, aggregation: str, confidence: float, power:
         key.append(Patch(color="#777777", alpha=0.2, linewidth=0, label="± std over seeds"))
     key.append(Line2D([], [], color="#333333", linewidth=1, label="smallest visible"))
     if len(trainings) > 1:
-        key.append(
-            Line2D(
-                [],
-                [],
-                color="#333333",
-                linestyle="",
-                marker="x",
-                markersize=4,
-                label=f"away from {theme.shorten(first, 14)}",
-            )
-        )
-    key.append(Line2D([], [], label=f"difference: {difference:g}", **_WANTED))
+        label = f"difference from {theme.shorten(first, 14)}"
+        key.append(Line2D([], [], color="#333333", label=label, **_APART))
+    key.append(Line2D([], [], label=f"looked for: {difference:g}", **_WANTED))
     page = layer_axis.panels(layers, 2, _HEIGHT, left=0.75, legend=key, bar=False, title=0.3)
     means, differences = page.axes
     look: dict[str, Any] = {"linewidth": 1.0} if len(layers) > layer_axis.FEW else {"marker": "o", "markersize": 3}
@@ -70,7 +62,7 @@ def stability(summary: pd.DataFrame, aggregation: str, confidence: float, power:
         if name != first:
             apart = np.abs(mean - trainings[first]["normalized_variance"].to_numpy())
             crosses = np.where(apart > 0, apart, np.nan)
-            differences.plot(x, crosses, color=colours[name], linestyle="", marker="x", markersize=4)
+            differences.plot(x, crosses, color=colours[name], **_APART)
             drawn.append(apart)
     tops = (
         shown[["normalized_variance", "high"]].max(axis=1).combine(shown["normalized_variance"] + shown["std"], np.fmax)

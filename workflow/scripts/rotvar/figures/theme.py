@@ -3,8 +3,9 @@
 import base64
 import io
 import json
+import math
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -12,6 +13,7 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
@@ -71,6 +73,12 @@ PUBLISHED: dict[str, Any] = {"linestyle": "", "marker": "D", "color": "white", "
 PANELS = "Panels"
 _PANEL = "panel of "  # labels the axes of one training
 
+_PAGE = 15.0  # inches of the widest row of panels
+LETTERS = 24  # of a training's name: a panel has room for as many above it
+
+# Inches of a legend in letters of 8 points: of a row, of a letter, and of what an entry has beside its words.
+LEGEND_ROW, _LETTER, _BESIDE = 0.19, 0.06, 0.53
+
 STRATUM_LINES: dict[str, Any] = {"all": "-", "stratified": (0, (3, 1.5))}
 
 
@@ -126,9 +134,11 @@ def model_title(name: str) -> str:
     return MODELS.get(name, name)
 
 
-def trained(training: str) -> str:
-    """What figures call the networks of a training; nothing for a table that does not say."""
-    return f"trained {training}" if training and not training.endswith("trained") else training
+def trained(training: str, most: int = LETTERS) -> str:
+    """What figures call the networks of a training, in `most` letters of its name; nothing for a table that does not
+    say."""
+    name = shorten(training, most)
+    return f"trained {name}" if training and not training.endswith("trained") else name
 
 
 def belongs(axes: Axes, training: str) -> None:
@@ -137,12 +147,12 @@ def belongs(axes: Axes, training: str) -> None:
         axes.set_label(f"{_PANEL}{training}")
 
 
-def name_training(axes: Axes, training: str, seed: str = "", below: str = "") -> None:
+def name_training(axes: Axes, training: str, colour: str, seed: str = "", below: str = "") -> None:
     """The title of a panel that shows one training, in its colour: `seed` beside it, and `below` on another line."""
     belongs(axes, training)
-    first = ", ".join(filter(None, [trained(training), seed]))
+    first = ", ".join(filter(None, [trained(training, LETTERS - len(seed)), seed]))
     if title := "\n".join(filter(None, [first, below])):
-        axes.set_title(title, color=colours([training], TRAININGS)[training], fontweight="bold", pad=4)
+        axes.set_title(title, color=colour, fontweight="bold", pad=4)
 
 
 def classes(table: pd.DataFrame) -> list[str]:
@@ -222,6 +232,28 @@ def headline(figure: Figure, *parts: str) -> None:
     size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)
+
+
+def per_row(panels: int, width: float) -> int:
+    """How many panels of this width (inches) stand beside each other: in as few rows as a page needs, evenly filled."""
+    rows = math.ceil(panels / max(1, int(_PAGE / width)))
+    return math.ceil(panels / rows)
+
+
+def legend(figure: Figure, key: Sequence[Artist], **look: Any) -> None:
+    """A legend below the panels, in rows that fit the figure's width; each row after the first makes it higher."""
+    if not key:
+        return
+    columns = legend_columns(key, figure.get_figwidth())
+    figure.set_figheight(figure.get_figheight() + LEGEND_ROW * (math.ceil(len(key) / columns) - 1))
+    figure.legend(handles=key, loc="outside lower center", ncols=columns, **look)
+
+
+def legend_columns(key: Sequence[Artist], width: float) -> int:
+    """How many columns, filled evenly and one after the other, a legend has whose fewest rows fit a width in inches."""
+    widths = [_BESIDE + _LETTER * len(str(entry.get_label())) for entry in key]
+    counts = (math.ceil(len(key) / rows) for rows in range(1, len(key)))
+    return next((count for count in counts if sum(map(max, np.array_split(widths, count))) <= width), 1)
 
 
 def _panels(figure: Figure) -> dict[str, list[float]]:

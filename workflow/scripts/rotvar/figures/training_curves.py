@@ -48,6 +48,6 @@ def training_curves(history: pd.DataFrame) -> Figure:
     key += [
         Line2D([], [], color="#333333", linestyle=line, label=labels[split]) for split, line in _SPLIT_LINES.items()
     ]
-    figure.legend(handles=key, loc="outside lower center", ncols=len(key))
+    theme.legend(figure, key)
     theme.heading(figure, history, "training", over_seeds)
     return figure

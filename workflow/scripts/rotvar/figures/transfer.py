@@ -35,7 +35,7 @@ def transfer(values: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fi
 
     beside, below = (0.075 * max(map(len, names)) for names in (row_names, column_names))
     width = len(trainings) * max(_CELL * len(columns), 2.4) + beside + 1.7
-    height = len(models) * (0.45 + _ROW * len(rows)) + below + 0.9
+    height = len(models) * (0.6 + _ROW * len(rows)) + below + 0.9
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(len(models), len(trainings), squeeze=False, sharex=True, sharey=True)
     for (row, column), axes in np.ndenumerate(grid):
@@ -47,14 +47,11 @@ def transfer(values: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fi
             for value in ("global_variance", "std")
         )
         image = scale.matrix(axes, means, stds, end, row_names, column_names)
-        names = (theme.model_title(models[row]), theme.trained(theme.shorten(trainings[column], 20)))
-        axes.set_title(", ".join(filter(None, names)))
+        names = (theme.model_title(models[row]), theme.trained(trainings[column], 20))
+        axes.set_title("\n".join(filter(None, names)))
     figure.supylabel("trained on", fontsize=9)
     figure.supxlabel("measured on", fontsize=9)
-    bar = figure.colorbar(image, ax=list(grid.flat), extend="max", extendfrac=0.05, aspect=20, pad=0.02)
-    bar.set_label("global value")
-    if marks := scale.marks(table["global_variance"], end):
-        figure.legend(handles=marks, loc="outside lower right")
+    scale.key(figure, list(grid.flat), image, table["global_variance"], "global value")
     theme.headline(
         figure,
         "Trained on one data set, measured on others",
@@ -87,6 +84,7 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
         Line2D([], [], color=colours[name], linewidth=3, label=f"on {theme.shorten(theme.dataset_title(name), 20)}")
         for name in measured
     ]
+    title_colours = theme.colours(trainings, theme.TRAININGS)
     page = layer_axis.panels(layers, len(trainings), _HEIGHT, left=0.65, legend=key, bar=False)
     look: dict[str, Any] = {"linewidth": 1.0} if len(layers) > layer_axis.FEW else {"marker": "o", "markersize": 3.5}
     x = np.arange(len(layers))
@@ -99,7 +97,7 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
             seeds.band(axes, x, mean, line["std"], colours[name])
         axes.set(ylabel="mean normalized variance", ylim=(0, highest))
         axes.grid(axis="y")
-        theme.name_training(axes, training)
+        theme.name_training(axes, training, title_colours[training])
     details = (f"stratum: {stratum}", f"aggregation: {aggregation}", seeds.shown(shown))
     theme.heading(page.figure, shown, *details)
     return page.figure

@@ -26,11 +26,12 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     columns = theme.in_order(table["transformation"], ["rotation"])
     rows = list(theme.trainings(table))
-    names = [theme.shorten(name, 20) for name in columns]
+    row_names = [theme.shorten(name, theme.LETTERS) for name in rows]
+    column_names = [theme.shorten(name, 20) for name in columns]
     end = scale.top(table["global_variance"])
 
-    left, above = 0.2 + 0.075 * max(map(len, rows)), 0.45
-    below = 0.15 + 0.075 * max(map(len, names))
+    left, above = 0.2 + 0.075 * max(map(len, row_names)), 0.6
+    below = 0.15 + 0.075 * max(map(len, column_names))
     width = len(datasets) * (left + max(_CELL * len(columns), 1.6)) + 1.0
     height = len(models) * (above + _ROW * len(rows)) + below + 0.8
     figure = Figure(figsize=(width, height), layout="constrained")
@@ -38,14 +39,11 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
     for (row, column), axes in np.ndenumerate(grid):
         network = theme.at(table, {"dataset": datasets[column], "model": models[row]})
         means, stds = (_cells(network, value, rows, columns) for value in ("global_variance", "std"))
-        image = scale.matrix(axes, means, stds, end, rows, names)
-        axes.set_title(f"{theme.dataset_title(datasets[column])}, {theme.model_title(models[row])}")
+        image = scale.matrix(axes, means, stds, end, row_names, column_names)
+        axes.set_title(f"{theme.dataset_title(datasets[column])}\n{theme.model_title(models[row])}")
     figure.supylabel("trained", fontsize=9)
     figure.supxlabel("measured under", fontsize=9)
-    bar = figure.colorbar(image, ax=list(grid.flat), extend="max", extendfrac=0.05, aspect=20, pad=0.02)
-    bar.set_label("global value")
-    if marks := scale.marks(table["global_variance"], end):
-        figure.legend(handles=marks, loc="outside lower right")
+    scale.key(figure, list(grid.flat), image, table["global_variance"], "global value")
     theme.headline(
         figure,
         "Trainings against transformations",
