@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import time
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from conftest import require
 from copies import ROOT
@@ -60,6 +60,12 @@ def opened(study: Path, browser: Browser) -> Iterator[Opened]:
     assert opened.complaints == []
     assert [url for url in opened.requests if not url.startswith("data:")] == [opened.report.as_uri()]
     opened.page.close()
+
+
+def computed_by_children() -> float:
+    """The seconds of the processor that the browser has taken: other programs do not lengthen them."""
+    times = [process.cpu_times() for process in psutil.Process().children(recursive=True)]
+    return sum(each.user + each.system for each in times)
 
 
 def load(image: Locator) -> None:
@@ -363,12 +369,12 @@ def test_a_study_of_48_networks_is_small_and_opens_at_once(
     report = tmp_path / "report.html"
     report.write_text(render(figures, layers))
     size = report.stat().st_size / 1e6
-    began = time.perf_counter()
+    before = computed_by_children()
     opened = Opened(browser, report)
     load(opened.page.locator("img").first)
-    seconds = time.perf_counter() - began
+    seconds = computed_by_children() - before
     with capsys.disabled():
-        print(f"[{len(figures)} figures, {size:.0f} MB, opened in {seconds:.1f} s]", end=" ")
+        print(f"[{len(figures)} figures, {size:.0f} MB, opened in {seconds:.1f} s of the processor]", end=" ")
     assert opened.complaints == []
     assert opened.page.locator("tbody tr").count() == 3 * page.ROWS
     assert opened.page.get_by_text(f"{len(layers) - page.ROWS} more rows").count() == 3
