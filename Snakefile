@@ -15,10 +15,25 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/retraining.smk"
-include: "workflow/rules/emergence.smk"
-include: "workflow/rules/stability.smk"
-include: "workflow/rules/transfer.smk"
+
+
+# What else the study may ask: a target of the question's name, in a file of that name. Of a question that this study
+# cannot answer, the target says why.
+for question, reasons in UNANSWERABLE.items():
+    if not reasons:
+
+        include: f"workflow/rules/{question}.smk"
+
+    else:
+
+        rule:
+            name:
+                question
+            input:
+                refusal(question),
+            localrule: True
+
+
 include: "workflow/rules/report.smk"
 include: "workflow/rules/run.smk"
 
