@@ -270,27 +270,36 @@ def refusal(question):
 
 
 def figure(name, caption, category, question=None, **labels):
-    """Declare a figure of each data set and model, and give its path.
+    """Declare a figure of each data set and model, and give its files: outputs of the rule that draws it, png and svg.
 
     The report shows it in its category, with the caption workflow/report/captions/{caption}.md; labels tell the figures
-    that share a caption apart, and get switches. The figures of a `question` belong to the study if it asks that.
+    that share a caption apart, and get switches. A label with a list of values makes a figure of each, with the value
+    in its name. The figures of a `question` belong to the study if it asks that.
     """
     labels = {"dataset": "{dataset}", "model": "{model}", **labels}
     return overview_figure(f"{{dataset}}/{{model}}/{name}", caption, category, question, **labels)
 
 
 def overview_figure(name, caption, category="All networks", question=None, **labels):
-    """Declare a figure across data sets and models, and give its path."""
-    if asked(question):
-        FIGURES.append(dict(name=name, caption=caption, category=category, labels=labels))
-    return f"<figures>/{name}.png"
+    """Declare a figure across data sets and models, and give its files, as `figure` does."""
+    lists = {label: values for label, values in labels.items() if isinstance(values, list)}
+    names = []
+    for values in product(*lists.values()):
+        chosen = dict(zip(lists, values))
+        names += expand(name, **chosen, allow_missing=True)
+        if asked(question):
+            FIGURES.append(dict(name=names[-1], caption=caption, category=category, labels=labels | chosen))
+    return {suffix: [f"<figures>/{one}.{suffix}" for one in names] for suffix in ("png", "svg")}
 
 
 def table(name, question=None):
-    """Declare a table, and give its path; the caption in the report is workflow/report/captions/{name}_table.md."""
+    """Declare a table, and give its files: outputs of the rule that writes it, by their suffixes.
+
+    The caption in the report is workflow/report/captions/{name}_table.md.
+    """
     if asked(question):
         TABLES.append(name)
-    return f"<tables>/{name}.csv"
+    return {suffix: f"<tables>/{name}.{suffix}" for suffix in ("csv", "md", "tex", "sha256")}
 
 
 def drawn(**only):

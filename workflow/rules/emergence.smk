@@ -74,14 +74,13 @@ rule plot_emergence:
         history=collect(rules.train_model.output.history, **COURSES),
         code=code("plot_emergence"),
     output:
-        png=figure(
+        **figure(
             "emergence_{aggregation}",
             caption="emergence",
             category="Emergence",
             question="emergence",
             aggregation="{aggregation}",
         ),
-        svg="<figures>/{dataset}/{model}/emergence_{aggregation}.svg",
     log:
         "<logs>/plot_emergence/dataset={dataset}/model={model}/{aggregation}.log",
     benchmark:
@@ -104,10 +103,7 @@ rule tabulate_emergence:
         history=collect(rules.train_model.output.history, **NETWORKS | COURSES),
         code=code("tabulate_emergence"),
     output:
-        csv=table("emergence", question="emergence"),
-        md="<tables>/emergence.md",
-        tex="<tables>/emergence.tex",
-        sha256="<tables>/emergence.sha256",
+        **table("emergence", question="emergence"),
     log:
         "<logs>/tabulate_emergence.log",
     benchmark:

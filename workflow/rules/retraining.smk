@@ -40,8 +40,7 @@ rule plot_retraining:
         accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS | dict(training=[RETRAINING["to"]])),
         code=code("plot_retraining"),
     output:
-        png=figure("retraining", caption="retraining", category="Retraining", question="retraining"),
-        svg="<figures>/{dataset}/{model}/retraining.svg",
+        **figure("retraining", caption="retraining", category="Retraining", question="retraining"),
     log:
         "<logs>/plot_retraining/dataset={dataset}/model={model}.log",
     benchmark:
@@ -63,10 +62,7 @@ rule tabulate_retraining:
         accuracy=collect(rules.measure_accuracy.output.accuracy, **NETWORKS | dict(training=[RETRAINING["to"]])),
         code=code("tabulate_retraining"),
     output:
-        csv=table("retraining", question="retraining"),
-        md="<tables>/retraining.md",
-        tex="<tables>/retraining.tex",
-        sha256="<tables>/retraining.sha256",
+        **table("retraining", question="retraining"),
     log:
         "<logs>/tabulate_retraining.log",
     benchmark:

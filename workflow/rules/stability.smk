@@ -42,17 +42,13 @@ rule plot_stability:
         stability=collect(rules.measure_stability.output.stability, **TRAININGS),
         code=code("plot_stability"),
     output:
-        png=[
-            figure(
-                f"stability_{aggregation}",
-                caption="stability",
-                category="Stability",
-                question="stability",
-                aggregation=aggregation,
-            )
-            for aggregation in BOOTSTRAPPED
-        ],
-        svg=expand("<figures>/{{dataset}}/{{model}}/stability_{aggregation}.svg", aggregation=BOOTSTRAPPED),
+        **figure(
+            "stability_{aggregation}",
+            caption="stability",
+            category="Stability",
+            question="stability",
+            aggregation=BOOTSTRAPPED,
+        ),
     log:
         "<logs>/plot_stability/dataset={dataset}/model={model}.log",
     benchmark:
@@ -76,10 +72,7 @@ rule tabulate_stability:
         stability=collect(rules.measure_stability.output.stability, **NETWORKS),
         code=code("tabulate_stability"),
     output:
-        csv=table("stability", question="stability"),
-        md="<tables>/stability.md",
-        tex="<tables>/stability.tex",
-        sha256="<tables>/stability.sha256",
+        **table("stability", question="stability"),
     log:
         "<logs>/tabulate_stability.log",
     benchmark:

@@ -37,14 +37,13 @@ rule plot_transfer_layers:
         ),
         code=code("plot_transfer_layers"),
     output:
-        png=figure(
+        **figure(
             "transfer_{aggregation}",
             caption="transfer_layers",
             category="Transfer",
             question="transfer",
             aggregation="{aggregation}",
         ),
-        svg="<figures>/{dataset}/{model}/transfer_{aggregation}.svg",
     log:
         "<logs>/plot_transfer_layers/dataset={dataset}/model={model}/{aggregation}.log",
     benchmark:
@@ -66,10 +65,9 @@ rule plot_transfer:
         others=on_others(rules.measure_transfer.output.variance),
         code=code("plot_transfer"),
     output:
-        png=overview_figure(
+        **overview_figure(
             "transfer_{aggregation}", caption="transfer", question="transfer", aggregation="{aggregation}"
         ),
-        svg="<figures>/transfer_{aggregation}.svg",
     log:
         "<logs>/plot_transfer/{aggregation}.log",
     benchmark:
@@ -91,10 +89,7 @@ rule tabulate_transfer:
         others=on_others(rules.measure_transfer.output.variance),
         code=code("tabulate_transfer"),
     output:
-        csv=table("transfer", question="transfer"),
-        md="<tables>/transfer.md",
-        tex="<tables>/transfer.tex",
-        sha256="<tables>/transfer.sha256",
+        **table("transfer", question="transfer"),
     log:
         "<logs>/tabulate_transfer.log",
     benchmark:
