@@ -53,14 +53,6 @@ wildcard_constraints:
     measured_on="|".join(config["datasets"]),
 
 
-localrules:
-    all,
-    train,
-    measure,
-    figures,
-    tables,
-
-
 # The whole study.
 rule all:
     default_target: True
@@ -70,6 +62,7 @@ rule all:
         rules.figures.input,
         rules.tables.input,
         rules.write_report.output,
+    localrule: True
 
 
 onstart:

@@ -74,6 +74,9 @@ TRAININGS_OF_FIRST_SEED = TRAININGS | dict(seed=config["seeds"][:1])
 # Every network under every transformation but rotation.
 TRANSFORMED = NETWORKS | dict(transformation=list(config["transformations"]))
 
+# The environment of jobs that compute with PyTorch
+TORCH = f"../envs/torch-{config['conda']['torch']}.yaml"
+
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {
     dataset: {

@@ -22,7 +22,7 @@ rule train_with_snapshots:
     benchmark:
         "<benchmarks>/train_with_snapshots/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
@@ -51,7 +51,7 @@ rule measure_emergence:
     benchmark:
         "<benchmarks>/measure_emergence/<network>/{epoch}.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,

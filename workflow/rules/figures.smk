@@ -366,6 +366,7 @@ rule plot_agreement:
 rule figures:
     input:
         [f"<figures>/{figure['name']}.png" for figure in drawn()],
+    localrule: True
 
 
 # One data set and model by name: snakemake mnist_simple_conv

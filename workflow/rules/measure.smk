@@ -14,7 +14,7 @@ if SHARDS == 1:
         benchmark:
             "<benchmarks>/measure_variance/<network>.tsv"
         conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
+            TORCH
         threads: 1
         resources:
             gpu=1,
@@ -44,7 +44,7 @@ else:
         benchmark:
             f"<benchmarks>/measure_shard/<network>/{{shard}}_of_{SHARDS}.tsv"
         conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
+            TORCH
         threads: 1
         resources:
             gpu=1,
@@ -71,7 +71,7 @@ else:
         benchmark:
             "<benchmarks>/measure_variance/<network>.tsv"
         conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
+            TORCH
         resources:
             mem_mb=sweep_mb,
             runtime=growing(60),
@@ -94,7 +94,7 @@ rule measure_transformation:
     benchmark:
         "<benchmarks>/measure_transformation/<network>/{transformation}.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
@@ -123,7 +123,7 @@ rule measure_interpolation_floor:
     benchmark:
         "<benchmarks>/measure_interpolation_floor/dataset={dataset}/model={model}.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         mem_mb=growing(demands.PROCESS_MB),
@@ -150,7 +150,7 @@ rule measure_convergence:
     benchmark:
         "<benchmarks>/measure_convergence/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
@@ -181,7 +181,7 @@ rule record_feature_maps:
     benchmark:
         "<benchmarks>/record_feature_maps/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         mem_mb=growing(demands.PROCESS_MB),
@@ -201,3 +201,4 @@ rule measure:
     input:
         collect(rules.measure_accuracy.output.accuracy, **NETWORKS),
         collect(rules.measure_variance.output.variance, **NETWORKS),
+    localrule: True

@@ -17,7 +17,7 @@ rule retrain_model:
     wildcard_constraints:
         training=RETRAINING["from"],
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,

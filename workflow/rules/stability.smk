@@ -19,7 +19,7 @@ rule measure_stability:
     benchmark:
         "<benchmarks>/measure_stability/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,

@@ -90,3 +90,4 @@ if config["transformations"]:
 rule tables:
     input:
         [f"<tables>/{name}.csv" for name in TABLES],
+    localrule: True

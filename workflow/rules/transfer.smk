@@ -13,7 +13,7 @@ rule measure_transfer:
     benchmark:
         "<benchmarks>/measure_transfer/<network>/{measured_on}.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
