@@ -47,7 +47,7 @@ wildcard_constraints:
     seed="|".join(map(str, config["seeds"])),
     aggregation="|".join(config["figures"]["aggregations"]),
     image="|".join(map(str, config["figures"]["feature_maps"]["images"])) or "(?!)",
-    shard="|".join(map(str, range(1, config["measurement"]["shards"] + 1))),
+    shard="|".join(map(str, range(1, SHARDS + 1))),
     transformation="|".join(config["transformations"]) or "(?!)",
     epoch="|".join(map(str, config["emergence"]["epochs"])),
     measured_on="|".join(config["datasets"]),

@@ -113,6 +113,7 @@ AUGMENTATIONS, TRANSFORMATIONS = (
 # into jobs does not.
 MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "firing_rate", "precision")}
 ROTATION = dict(rotation=180, samples=config["measurement"]["angles"])
+SHARDS = config["measurement"]["shards"]
 TURNED_BACK = "same_equivariance" in config["measurement"]["aggregations"]  # maps, whose interpolation has a floor
 
 # N, the number of test images of each data set.

@@ -39,7 +39,7 @@ rule train_with_snapshots:
         "../scripts/train_with_snapshots.py"
 
 
-rule measure_emergence:
+use rule measure_transformation as measure_emergence with:
     input:
         weights="<results>/emergence/<network>/epoch={epoch}/weights.safetensors",
         dataset=rules.download_dataset.output.dataset,
@@ -50,21 +50,11 @@ rule measure_emergence:
         "<logs>/measure_emergence/<network>/{epoch}.log",
     benchmark:
         "<benchmarks>/measure_emergence/<network>/{epoch}.tsv"
-    conda:
-        TORCH
-    threads: 1
-    resources:
-        gpu=1,
-        mem_mb=sweep_mb,
-        runtime=minutes_of("measure_emergence"),
     params:
-        expected=expected_network,
         transformation=ROTATION,
         measurement=MEASUREMENT | dict(aggregations=config["figures"]["aggregations"]),
     message:
         "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, after epoch {wildcards.epoch}"
-    script:
-        "../scripts/measure_variance.py"
 
 
 rule plot_emergence:

@@ -1,64 +1,61 @@
-SHARDS = config["measurement"]["shards"]
+# Every network is measured under each transformation of the configuration, and in the same way under rotation, below.
+rule measure_transformation:
+    input:
+        weights=rules.train_model.output.weights,
+        dataset=rules.download_dataset.output.dataset,
+        code=code("measure_variance"),
+    output:
+        variance="<results>/transformations/<network>/transformation={transformation}/variance.parquet",
+    log:
+        "<logs>/measure_transformation/<network>/{transformation}.log",
+    benchmark:
+        "<benchmarks>/measure_transformation/<network>/{transformation}.tsv"
+    conda:
+        TORCH
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=sweep_mb,
+        runtime=sweep_minutes,
+    params:
+        expected=expected_network,
+        transformation=lookup(within=TRANSFORMATIONS, dpath="{transformation}"),
+        measurement=MEASUREMENT,
+    message:
+        "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, under {wildcards.transformation}"
+    script:
+        "../scripts/measure_variance.py"
+
 
 if SHARDS == 1:
 
-    rule measure_variance:
-        input:
-            weights=rules.train_model.output.weights,
-            dataset=rules.download_dataset.output.dataset,
-            code=code("measure_variance"),
+    use rule measure_transformation as measure_variance with:
         output:
             variance="<results>/variance/<network>/variance.parquet",
         log:
             "<logs>/measure_variance/<network>.log",
         benchmark:
             "<benchmarks>/measure_variance/<network>.tsv"
-        conda:
-            TORCH
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=sweep_mb,
-            runtime=minutes_of(MEASURING),
         params:
-            expected=expected_network,
             transformation=ROTATION,
-            measurement=MEASUREMENT,
         message:
             "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
-        script:
-            "../scripts/measure_variance.py"
 
 else:
 
     # A shard is a measurement of some of the classes; shards can run side by side.
-    rule measure_shard:
-        input:
-            weights=rules.train_model.output.weights,
-            dataset=rules.download_dataset.output.dataset,
-            code=code("measure_variance"),
+    use rule measure_transformation as measure_shard with:
         output:
             state=temp(f"<results>/variance/<network>/shard_{{shard}}_of_{SHARDS}.safetensors"),
         log:
             f"<logs>/measure_shard/<network>/{{shard}}_of_{SHARDS}.log",
         benchmark:
             f"<benchmarks>/measure_shard/<network>/{{shard}}_of_{SHARDS}.tsv"
-        conda:
-            TORCH
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=sweep_mb,
-            runtime=minutes_of(MEASURING),
         params:
-            expected=expected_network,
             transformation=ROTATION,
-            measurement=MEASUREMENT,
             classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
         message:
             "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, shard {wildcards.shard}"
-        script:
-            "../scripts/measure_variance.py"
 
     rule measure_variance:
         input:
@@ -79,35 +76,6 @@ else:
             "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
         script:
             "../scripts/merge_shards.py"
-
-
-# What every network is measured under besides rotation.
-rule measure_transformation:
-    input:
-        weights=rules.train_model.output.weights,
-        dataset=rules.download_dataset.output.dataset,
-        code=code("measure_variance"),
-    output:
-        variance="<results>/transformations/<network>/transformation={transformation}/variance.parquet",
-    log:
-        "<logs>/measure_transformation/<network>/{transformation}.log",
-    benchmark:
-        "<benchmarks>/measure_transformation/<network>/{transformation}.tsv"
-    conda:
-        TORCH
-    threads: 1
-    resources:
-        gpu=1,
-        mem_mb=sweep_mb,
-        runtime=minutes_of("measure_transformation"),
-    params:
-        expected=expected_network,
-        transformation=lookup(within=TRANSFORMATIONS, dpath="{transformation}"),
-        measurement=MEASUREMENT,
-    message:
-        "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, under {wildcards.transformation}"
-    script:
-        "../scripts/measure_variance.py"
 
 
 # What a layer would have under `same_equivariance` that only averages the images down to the size of its maps.
