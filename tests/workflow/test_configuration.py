@@ -12,7 +12,7 @@ import yaml
 from copies import ROOT, copy_workflow, edit, run_snakemake
 
 from rotvar.catalogue import DATASETS, MODELS
-from rotvar.study import configuration, folders
+from rotvar.study import configuration, folders, sentences
 
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 
@@ -574,13 +574,13 @@ def test_nothing_is_listed_twice(key: str, twice: Any) -> None:
 def test_a_key_that_stands_twice_is_no_key_to_overlook() -> None:
     """YAML would take the last one in silence."""
     text = "training:\n  mnist: {epochs: 3}\n  cifar10: {epochs: 5}\n  mnist: {batch_size: 9}\nseeds: [{a: 1, a: 2}]\n"
-    assert configuration.repeated(text) == [
+    assert sentences.repeated(text) == [
         "mnist stands twice in the same mapping, in lines 2 and 4: keep one.",
         "a stands twice in the same mapping, in lines 5 and 5: keep one.",
     ]
-    assert configuration.repeated((ROOT / "config.yaml").read_text()) == []
-    assert configuration.repeated('{"a":\t[1]}') == []
-    assert configuration.repeated("a: &a [*a]") == []
+    assert sentences.repeated((ROOT / "config.yaml").read_text()) == []
+    assert sentences.repeated('{"a":\t[1]}') == []
+    assert sentences.repeated("a: &a [*a]") == []
 
 
 def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
 from rotvar.data import image_folder
-from rotvar.study import configuration, folders, forwarding, runs
+from rotvar.study import configuration, folders, forwarding, runs, sentences
 from rotvar.errors import InputError
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
@@ -41,7 +41,7 @@ def stop_at(problems):
 
 if workflow.is_main_process:
     for file in workflow.configfiles:
-        stop_at([f"{file}: {problem}" for problem in configuration.repeated(Path(file).read_text(encoding="utf-8"))])
+        stop_at([f"{file}: {problem}" for problem in sentences.repeated(Path(file).read_text(encoding="utf-8"))])
 DESCRIBED = yaml.safe_load(SCHEMA.read_text())
 stop_at(configuration.problems(config, DESCRIBED))
 validate(config, str(SCHEMA))  # sets the defaults
