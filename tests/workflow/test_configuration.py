@@ -60,7 +60,8 @@ def test_the_studies_of_the_repository_are_good() -> None:
         ({"measurement": {"shards": 11}}, "measurement.shards is 11: it must be at most 10."),
         (
             {"measurement": {"shards": "4"}},
-            "measurement.shards is '4': it must be a whole number (YAML reads this spelling as text: write 4).",
+            "measurement.shards is '4': it must be a whole number (in quotes, and in the lists and mappings of "
+            "--config, numbers are text: use a --configfile).",
         ),
         (
             {"measurement": {"precision": "half"}},
@@ -206,6 +207,7 @@ LIST, MAPPING, WHOLE, NUMBER, TEXT = (
     "it must be text",
 )
 NAME = "use lower-case letters, digits and _, beginning with a letter, 50 of them at most"
+QUOTED = "(in quotes, and in the lists and mappings of --config, numbers are text: use a --configfile)"
 PRECISION = "choose from auto, bfloat16, float32"
 RESULTS = "it may not be empty or contain < > { } or line breaks, tabs and the like"
 AGGREGATIONS = "choose from mean, max, sum, spatial, same_equivariance"
@@ -258,6 +260,7 @@ VALUES = [
     ("trainings.rotated.horizontal_flip", True, "true", NUMBER),
     ("trainings.rotated.vertical_flip", "always", "'always'", NUMBER),
     ("trainings.rotated.blur", [0, 2], "[0, 2]", NUMBER),
+    ("trainings.rotated.blur", "0.50", "'0.50'", f"{NUMBER} {QUOTED}"),
     ("trainings.rotated.brightness", 2, "2", "it must be at most 1"),
     ("trainings.rotated.contrast", INFINITE, "Infinity", NUMBER),
     ("transformations", ["shear"], '["shear"]', MAPPING),
@@ -267,7 +270,7 @@ VALUES = [
     ("seeds", [-1], "-1", "it must be at least 0"),
     ("seeds", [2**32], "4294967296", "it must be at most 4294967295"),
     ("seeds", [1.5], "1.5", WHOLE),
-    ("seeds", ["0"], "'0'", f"{WHOLE} (YAML reads this spelling as text: write 0)"),
+    ("seeds", ["0"], "'0'", f"{WHOLE} {QUOTED}"),
     ("seeds", [None], "null", WHOLE),
     ("data", "/data", "'/data'", MAPPING),
     ("data.mirror", ["/data"], '["/data"]', "it must be text or null"),
@@ -285,12 +288,12 @@ VALUES = [
     ("architectures.simple_conv.default.width", 0, "0", "it must be at least 1"),
     ("architectures.simple_conv.default.width", 10**6, "1000000", "it must be at most 65536"),
     ("architectures.simple_conv.default.width", True, "true", WHOLE),
-    ("architectures.simple_conv.cifar10.hidden", "64", "'64'", f"{WHOLE} (YAML reads this spelling as text: write 64)"),
+    ("architectures.simple_conv.cifar10.hidden", "64", "'64'", f"{WHOLE} {QUOTED}"),
     ("architectures.all_convolutional.default.width", 16.5, "16.5", WHOLE),
     ("architectures.vgg16.default.hidden", -1, "-1", "it must be at least 1"),
     ("architectures.vgg_like.mnist.width", None, "null", WHOLE),
     ("architectures.resnet.default.depth", 18.0, "18.0", WHOLE),
-    ("architectures.resnet.default.depth", "18", "'18'", f"{WHOLE} (YAML reads this spelling as text: write 18)"),
+    ("architectures.resnet.default.depth", "18", "'18'", f"{WHOLE} {QUOTED}"),
     ("architectures.resnet.default.width", [64], "[64]", WHOLE),
     ("training", None, "null", MAPPING),
     ("training.default", "fast", "'fast'", MAPPING),
@@ -319,13 +322,13 @@ VALUES = [
     ("training.default.deterministic", None, "null", "it must be true or false"),
     ("training.default.precision", 16, "16", PRECISION),
     ("training.default.precision", "float16", "'float16' (did you mean 'bfloat16'?)", PRECISION),
-    ("training.cifar10.epochs", "30", "'30'", f"{WHOLE} (YAML reads this spelling as text: write 30)"),
+    ("training.cifar10.epochs", "30", "'30'", f"{WHOLE} {QUOTED}"),
     ("training.mnist/resnet.warmup", 1, "1", "it must be less than 1"),
     ("measurement", [16], "[16]", MAPPING),
     ("measurement.angles", 1, "1", "it must be at least 2"),
     ("measurement.angles", 10**7, "10000000", "it must be at most 3600"),
     ("measurement.angles", [0, 90], "[0, 90]", WHOLE),
-    ("measurement.angles", "16", "'16'", f"{WHOLE} (YAML reads this spelling as text: write 16)"),
+    ("measurement.angles", "16", "'16'", f"{WHOLE} {QUOTED}"),
     ("measurement.aggregations", "mean", "'mean'", LIST),
     ("measurement.aggregations", [], "[]", "name at least one"),
     ("measurement.aggregations", ["min"], "'min'", AGGREGATIONS),
@@ -695,6 +698,13 @@ def test_nothing_runs(tmp_path: Path, old: str, new: str, sentence: str) -> None
     assert errors[0].startswith(f"Error in the configuration: {sentence}")
     assert "Traceback" not in run.stderr
     assert not (folder / "results").exists()
+
+
+def test_what_the_command_line_says_in_lists_is_text(tmp_path: Path) -> None:
+    run = run_snakemake(copy_workflow(tmp_path / "rotvar"), "-n", "--config", "seeds=[0]")
+    assert run.returncode != 0
+    (error,) = [line for line in run.stderr.splitlines() if "rror" in line]
+    assert error == f"Error in the configuration: seeds[0] is '0': {WHOLE} {QUOTED}."
 
 
 def test_names_are_those_of_the_catalogue_and_ones_own() -> None:

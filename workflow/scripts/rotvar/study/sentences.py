@@ -3,6 +3,7 @@
 import difflib
 import json
 import math
+import re
 from collections.abc import Iterator
 from datetime import date
 from typing import Any
@@ -160,6 +161,8 @@ def _rule(error: ValidationError) -> str:
 def _misread(value: Any, allowed: list[str]) -> str:
     """What YAML made of a value that was meant as one of the allowed types."""
     if isinstance(value, str) and {"integer", "number"} & set(allowed) and _number(value):
+        if re.fullmatch(r"-?[0-9]+(\.[0-9]+)?", value):
+            return " (in quotes, and in the lists and mappings of --config, numbers are text: use a --configfile)"
         return f" (YAML reads this spelling as text: write {_number(value)})"
     if "string" in allowed and isinstance(value, bool | int | float | date):
         kind = "true or false" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
