@@ -246,7 +246,6 @@ VALUES = [
     ("trainings", {}, "{}", "name at least one"),
     ("trainings", None, "null", MAPPING),
     ("trainings.rotated", 180, "180", MAPPING),
-    ("trainings.rotated", None, "null", MAPPING),
     ("trainings.rotated.epochs", -1, "-1", "it must be at least 0"),
     ("trainings.rotated.epochs", 0.5, "0.5", "it must be a whole number or null"),
     ("trainings.rotated.rotation", "180°", "'180°'", NUMBER),
@@ -463,6 +462,24 @@ def test_a_key_in_the_wrong_place_is_told_where_it_belongs(key: str, place: str)
 def test_a_training_is_named_by_a_plain_word(name: Any, shown: str) -> None:
     """YAML reads on, yes and no as true and false, and 1 as a number."""
     assert configuration.problems(study(trainings={name: {}}), SCHEMA) == [f"trainings has the key {shown}: {NAME}."]
+
+
+def test_what_is_null_is_left_out() -> None:
+    """Files of a study are merged: one has no other way to leave out what another has."""
+    config = study(trainings={"rotated": None, "half": {"rotation": 90}}, transformations={"shift": None})
+    assert configuration.leave_out(config) == ["trainings.rotated", "transformations.shift"]
+    assert config == study(trainings={"half": {"rotation": 90}}, transformations={})
+    assert configuration.leave_out(config) == []
+    assert configuration.leave_out({"trainings": None, "transformations": ["shift"], "seeds": None}) == []
+
+
+def test_a_study_keeps_one_training(tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path / "rotvar")
+    (folder / "none.yaml").write_text("trainings: {unrotated: null, rotated: null}")
+    run = run_snakemake(folder, "-n", "--configfile", "none.yaml")
+    assert run.returncode != 0
+    (error,) = [line for line in run.stderr.splitlines() if "rror" in line]
+    assert error == "Error in the configuration: trainings is {}: name at least one."
 
 
 @pytest.mark.parametrize(

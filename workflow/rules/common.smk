@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.io import strip_wildcard_constraints
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
@@ -42,6 +43,9 @@ def stop_at(problems):
 if workflow.is_main_process:
     for file in workflow.configfiles:
         stop_at([f"{file}: {problem}" for problem in sentences.repeated(Path(file).read_text(encoding="utf-8"))])
+for entry in configuration.leave_out(config):
+    if workflow.is_main_process:
+        logger.info(f"{entry} is null in the configuration, and left out of the study.")
 DESCRIBED = yaml.safe_load(SCHEMA.read_text())
 stop_at(configuration.problems(config, DESCRIBED))
 validate(config, str(SCHEMA))  # sets the defaults

@@ -36,6 +36,23 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     ]
 
 
+def leave_out(config: dict[str, Any]) -> list[str]:
+    """Take the trainings and transformations that are null out of `config`; the keys of these.
+
+    The configuration files of a study are merged, and so one of them leaves out what another has.
+    """
+    left = [
+        (section, name)
+        for section in ("trainings", "transformations")
+        if isinstance(config.get(section), dict)
+        for name, one in config[section].items()
+        if one is None
+    ]
+    for section, name in left:
+        del config[section][name]
+    return [f"{section}.{name}" for section, name in left]
+
+
 def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
     """The schema with the names that data sets and models may have: the catalogue's, and the configuration's own."""
     own = [
