@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -612,6 +613,23 @@ def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyP
     assert configuration.problems(study(datasets=["digits"], measurement={"shards": 4}), SCHEMA) == [
         "measurement.shards is 4, but there are 3 classes: it must be at most 3."
     ]
+
+
+def test_images_must_be_large_enough_for_the_models(tmp_path: Path) -> None:
+    for name, number in product(("daisy", "rose"), range(10)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{number}.png").touch()
+
+    def of(image_size: int) -> list[str]:
+        own = {"flowers": {"folder": str(tmp_path), "image_size": image_size}}
+        config = study(datasets=["flowers"], own_data=own, models=[*MODELS, "mine"])
+        return configuration.problems(config | {"own_models": {"mine": {"factory": "a:b"}}}, SCHEMA)
+
+    vgg_like = "but vgg_like needs 16 pixels or more: raise it, or leave the model out."
+    simple_conv = "but simple_conv needs 4 pixels or more: raise it, or leave the model out."
+    assert of(16) == []
+    assert of(15) == [f"own_data.flowers.image_size is 15, {vgg_like}"]
+    assert of(3) == [f"own_data.flowers.image_size is 3, {one}" for one in (simple_conv, vgg_like)]
 
 
 @pytest.mark.parametrize("config", [None, 3, "text", [], [{"datasets": ["mnist"]}]])

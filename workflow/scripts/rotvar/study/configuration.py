@@ -6,7 +6,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from rotvar.catalogue import DATASETS, MODELS, Info
+from rotvar.catalogue import DATASETS, MODELS, SMALLEST, Info
 from rotvar.data import image_folder
 from rotvar.errors import InputError
 from rotvar.study import sentences
@@ -18,10 +18,10 @@ MOST_COMBINATIONS = 3600  # of the values of a transformation's parameters, as m
 def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
-    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
-    is measured and for test images that there are, transformations change something, the data sets have as many classes
-    as each other, and no fewer than there are shards, what is one's own has names and files of its own, and questions
-    can be answered.
+    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured and for
+    test images that there are, transformations change something, the data sets have as many classes as each other, and
+    no fewer than there are shards, and images large enough for the models, what is one's own has names and files of its
+    own, and questions can be answered.
     """
     schema = named(schema, config)
     if found := sentences.problems(config, schema) or [*_own(config)]:
@@ -29,6 +29,7 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     infos = known(config)
     return [
         *_classes(config, infos),
+        *_too_small(config["models"], infos),
         *_transformations(config),
         *_unmeasured(config, schema),
         *_missing_images(config, infos),
@@ -129,6 +130,15 @@ def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     shards, fewest = config.get("measurement", {}).get("shards", 1), min(counts.values())
     if shards > fewest:
         yield f"measurement.shards is {shards}, but there are {fewest} classes: it must be at most {fewest}."
+
+
+def _too_small(models: list[str], infos: dict[str, Info]) -> Iterator[str]:
+    for (dataset, info), model in product(infos.items(), models):
+        if info.image_size < (smallest := SMALLEST.get(model, 1)):
+            yield (
+                f"own_data.{dataset}.image_size is {info.image_size}, but {model} needs {smallest} pixels or more: "
+                "raise it, or leave the model out."
+            )
 
 
 def _transformations(config: dict[str, Any]) -> Iterator[str]:
