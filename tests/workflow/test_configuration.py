@@ -735,13 +735,6 @@ def test_nothing_runs(tmp_path: Path, old: str, new: str, sentence: str) -> None
     assert not (folder / "results").exists()
 
 
-def test_what_the_command_line_says_in_lists_is_text(tmp_path: Path) -> None:
-    run = run_snakemake(copy_workflow(tmp_path / "rotvar"), "-n", "--config", "seeds=[0]")
-    assert run.returncode != 0
-    (error,) = [line for line in run.stderr.splitlines() if "rror" in line]
-    assert error == f"Error in the configuration: seeds[0] is '0': {WHOLE} {QUOTED}."
-
-
 def test_names_are_those_of_the_catalogue_and_ones_own() -> None:
     own: dict[str, Any] = {"own_data": {"flowers": {}}, "own_models": {"mine": {}}}
     names = configuration.named(SCHEMA, own)["$defs"]
