@@ -15,10 +15,25 @@ include: "workflow/rules/evaluate.smk"
 include: "workflow/rules/measure.smk"
 include: "workflow/rules/figures.smk"
 include: "workflow/rules/tables.smk"
-include: "workflow/rules/retraining.smk"
-include: "workflow/rules/emergence.smk"
-include: "workflow/rules/stability.smk"
-include: "workflow/rules/transfer.smk"
+
+
+# What else the study may ask: a target of the question's name, in a file of that name. Of a question that this study
+# cannot answer, the target says why.
+for question, reasons in UNANSWERABLE.items():
+    if not reasons:
+
+        include: f"workflow/rules/{question}.smk"
+
+    else:
+
+        rule:
+            name:
+                question
+            input:
+                refusal(question),
+            localrule: True
+
+
 include: "workflow/rules/report.smk"
 include: "workflow/rules/run.smk"
 
@@ -32,18 +47,10 @@ wildcard_constraints:
     seed="|".join(map(str, config["seeds"])),
     aggregation="|".join(config["figures"]["aggregations"]),
     image="|".join(map(str, config["figures"]["feature_maps"]["images"])) or "(?!)",
-    shard="|".join(map(str, range(1, config["measurement"]["shards"] + 1))),
+    shard="|".join(map(str, range(1, SHARDS + 1))),
     transformation="|".join(config["transformations"]) or "(?!)",
     epoch="|".join(map(str, config["emergence"]["epochs"])),
     measured_on="|".join(config["datasets"]),
-
-
-localrules:
-    all,
-    train,
-    measure,
-    figures,
-    tables,
 
 
 # The whole study.
@@ -55,6 +62,7 @@ rule all:
         rules.figures.input,
         rules.tables.input,
         rules.write_report.output,
+    localrule: True
 
 
 onstart:

@@ -113,8 +113,8 @@ def test_the_results_are_those_of_the_pip_environment(what: str, demo: Path, stu
 def test_an_environment_has_by_itself_what_its_scripts_import(name: str, demo: Path) -> None:
     """In a job, Python also finds what Snakemake's own environment has."""
     rules = "".join(file.read_text() for file in (demo / "workflow" / "rules").glob("*.smk"))
-    pattern = name.replace("torch-cpu", r"torch-\{config\['conda'\]\['torch'\]\}")
-    scripts = set(re.findall(rf'"\.\./envs/{pattern}\.yaml".*?"\.\./scripts/(\w+)\.py"', rules.replace("\n", " ")))
+    environment = "TORCH" if name == "torch-cpu" else rf'"\.\./envs/{name}\.yaml"'
+    scripts = set(re.findall(rf'conda: +{environment} .*?"\.\./scripts/(\w+)\.py"', rules.replace("\n", " ")))
     assert scripts
     program = f"import sys; sys.path.append('workflow/scripts'); import {', '.join(scripts)}"
     python = made(demo)[name] / "bin" / "python"

@@ -170,6 +170,19 @@ def test_a_network_that_cannot_be_built_is_one_sentence(name, options, sentence)
         models.build(name, 1, 28, 10, **options)
 
 
+@pytest.mark.parametrize("name", CASES)
+def test_the_smallest_images(name):
+    smallest = catalogue.SMALLEST.get(name, 1)
+    images = torch.rand(2, 1, smallest, smallest)
+    assert small(name, image_size=smallest)(images).isfinite().all()
+    if smallest > 1:
+        sentence = f"^model {name}: image_size is {smallest - 1}, but must be at least {smallest}$"
+        with pytest.raises(InputError, match=sentence):
+            models.build(name, 1, smallest - 1, 10, **CASES[name])
+        with pytest.raises(RuntimeError, match="Output size is too small"):
+            small(name, image_size=smallest)(images[..., 1:, 1:])
+
+
 # on disk
 
 

@@ -140,3 +140,17 @@ def test_the_end_of_a_training_is_the_finished_network_where_no_snapshot_is() ->
     table = summary.to_the_end(means, finished, history.astype({"training": "category"}))
     values = table.set_index(["training", "epoch"])["normalized_variance"].to_dict()
     assert values == {("short", 0): 0, ("short", 2): 0.2, ("long", 0): 0, ("long", 2): 0.2, ("long", 3): 0.9}
+
+
+def test_a_studys_own_measurements_say_what_is_in_the_paths_of_others() -> None:
+    """As they are read: text is categories, and a column that a path does not have is missing."""
+    own = pd.DataFrame({"dataset": pd.Categorical(["mnist", "cifar10"]), "global_variance": [0.1, 0.2]})
+    moved = own.assign(measured_on=pd.Categorical(["cifar10", "mnist"]))
+    assert summary.own_named(pd.concat([own, moved])).to_dict("list") == {
+        "dataset": ["mnist", "cifar10"] * 2,
+        "global_variance": [0.1, 0.2] * 2,
+        "measured_on": ["mnist", "cifar10", "cifar10", "mnist"],
+    }
+    shifted = own.assign(transformation=pd.Categorical(["shift", "shift"]))
+    assert summary.own_named(pd.concat([own, shifted]))["transformation"].to_list() == ["rotation"] * 2 + ["shift"] * 2
+    assert summary.own_named(own).equals(own)

@@ -183,7 +183,8 @@ def spoilt(draw: st.DrawFn) -> Spoilt:
         _at(config, way).append(_at(config, way)[0])
         return Spoilt(config, str(way[-1]))
     way, part = draw(st.sampled_from(found[1:]))
-    value = draw(NOTHING_ALLOWS.filter(lambda one: not _allowed(part, one)))
+    named = len(way) == 2 and way[0] in ("trainings", "transformations")  # where null leaves out
+    value = draw(NOTHING_ALLOWS.filter(lambda one: not (_allowed(part, one) or (named and one is None))))
     _at(config, way[:-1])[way[-1]] = value
     return Spoilt(config, next(str(name) for name in reversed(way) if isinstance(name, str)))
 

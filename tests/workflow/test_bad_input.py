@@ -46,7 +46,11 @@ def errors(run: "subprocess.CompletedProcess[str]") -> list[str]:
     ("arguments", "sentence"),
     [
         (["--config", "epochs=3"], "the configuration has no key 'epochs' (did you mean training.default.epochs?)"),
-        (["--config", "seeds=[0]"], "seeds[0] is '0': it must be a whole number (YAML reads this spelling as text"),
+        (
+            ["--config", "seeds=[0]"],
+            "seeds[0] is '0': it must be a whole number (in quotes, and in the lists and mappings of --config, numbers "
+            "are text: use a --configfile)",
+        ),
         (["--config", "results=workflow/x"], "results is 'workflow/x', but workflow is a part of the program"),
         (["--config", "results=.."], "results is '..', which holds the program itself"),
         (["--configfile", "twice.yaml"], "twice.yaml: mnist stands twice in the same mapping, in lines 2 and 3"),

@@ -4,6 +4,7 @@ import dataclasses
 import re
 from collections.abc import Iterator
 from datetime import date
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import yaml
 from copies import ROOT, copy_workflow, edit, run_snakemake
 
 from rotvar.catalogue import DATASETS, MODELS
-from rotvar.study import configuration, folders
+from rotvar.study import configuration, folders, sentences
 
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 
@@ -60,7 +61,8 @@ def test_the_studies_of_the_repository_are_good() -> None:
         ({"measurement": {"shards": 11}}, "measurement.shards is 11: it must be at most 10."),
         (
             {"measurement": {"shards": "4"}},
-            "measurement.shards is '4': it must be a whole number (YAML reads this spelling as text: write 4).",
+            "measurement.shards is '4': it must be a whole number (in quotes, and in the lists and mappings of "
+            "--config, numbers are text: use a --configfile).",
         ),
         (
             {"measurement": {"precision": "half"}},
@@ -206,6 +208,7 @@ LIST, MAPPING, WHOLE, NUMBER, TEXT = (
     "it must be text",
 )
 NAME = "use lower-case letters, digits and _, beginning with a letter, 50 of them at most"
+QUOTED = "(in quotes, and in the lists and mappings of --config, numbers are text: use a --configfile)"
 PRECISION = "choose from auto, bfloat16, float32"
 RESULTS = "it may not be empty or contain < > { } or line breaks, tabs and the like"
 AGGREGATIONS = "choose from mean, max, sum, spatial, same_equivariance"
@@ -244,7 +247,6 @@ VALUES = [
     ("trainings", {}, "{}", "name at least one"),
     ("trainings", None, "null", MAPPING),
     ("trainings.rotated", 180, "180", MAPPING),
-    ("trainings.rotated", None, "null", MAPPING),
     ("trainings.rotated.epochs", -1, "-1", "it must be at least 0"),
     ("trainings.rotated.epochs", 0.5, "0.5", "it must be a whole number or null"),
     ("trainings.rotated.rotation", "180°", "'180°'", NUMBER),
@@ -258,6 +260,7 @@ VALUES = [
     ("trainings.rotated.horizontal_flip", True, "true", NUMBER),
     ("trainings.rotated.vertical_flip", "always", "'always'", NUMBER),
     ("trainings.rotated.blur", [0, 2], "[0, 2]", NUMBER),
+    ("trainings.rotated.blur", "0.50", "'0.50'", f"{NUMBER} {QUOTED}"),
     ("trainings.rotated.brightness", 2, "2", "it must be at most 1"),
     ("trainings.rotated.contrast", INFINITE, "Infinity", NUMBER),
     ("transformations", ["shear"], '["shear"]', MAPPING),
@@ -267,7 +270,7 @@ VALUES = [
     ("seeds", [-1], "-1", "it must be at least 0"),
     ("seeds", [2**32], "4294967296", "it must be at most 4294967295"),
     ("seeds", [1.5], "1.5", WHOLE),
-    ("seeds", ["0"], "'0'", f"{WHOLE} (YAML reads this spelling as text: write 0)"),
+    ("seeds", ["0"], "'0'", f"{WHOLE} {QUOTED}"),
     ("seeds", [None], "null", WHOLE),
     ("data", "/data", "'/data'", MAPPING),
     ("data.mirror", ["/data"], '["/data"]', "it must be text or null"),
@@ -285,12 +288,12 @@ VALUES = [
     ("architectures.simple_conv.default.width", 0, "0", "it must be at least 1"),
     ("architectures.simple_conv.default.width", 10**6, "1000000", "it must be at most 65536"),
     ("architectures.simple_conv.default.width", True, "true", WHOLE),
-    ("architectures.simple_conv.cifar10.hidden", "64", "'64'", f"{WHOLE} (YAML reads this spelling as text: write 64)"),
+    ("architectures.simple_conv.cifar10.hidden", "64", "'64'", f"{WHOLE} {QUOTED}"),
     ("architectures.all_convolutional.default.width", 16.5, "16.5", WHOLE),
     ("architectures.vgg16.default.hidden", -1, "-1", "it must be at least 1"),
     ("architectures.vgg_like.mnist.width", None, "null", WHOLE),
     ("architectures.resnet.default.depth", 18.0, "18.0", WHOLE),
-    ("architectures.resnet.default.depth", "18", "'18'", f"{WHOLE} (YAML reads this spelling as text: write 18)"),
+    ("architectures.resnet.default.depth", "18", "'18'", f"{WHOLE} {QUOTED}"),
     ("architectures.resnet.default.width", [64], "[64]", WHOLE),
     ("training", None, "null", MAPPING),
     ("training.default", "fast", "'fast'", MAPPING),
@@ -319,13 +322,13 @@ VALUES = [
     ("training.default.deterministic", None, "null", "it must be true or false"),
     ("training.default.precision", 16, "16", PRECISION),
     ("training.default.precision", "float16", "'float16' (did you mean 'bfloat16'?)", PRECISION),
-    ("training.cifar10.epochs", "30", "'30'", f"{WHOLE} (YAML reads this spelling as text: write 30)"),
+    ("training.cifar10.epochs", "30", "'30'", f"{WHOLE} {QUOTED}"),
     ("training.mnist/resnet.warmup", 1, "1", "it must be less than 1"),
     ("measurement", [16], "[16]", MAPPING),
     ("measurement.angles", 1, "1", "it must be at least 2"),
     ("measurement.angles", 10**7, "10000000", "it must be at most 3600"),
     ("measurement.angles", [0, 90], "[0, 90]", WHOLE),
-    ("measurement.angles", "16", "'16'", f"{WHOLE} (YAML reads this spelling as text: write 16)"),
+    ("measurement.angles", "16", "'16'", f"{WHOLE} {QUOTED}"),
     ("measurement.aggregations", "mean", "'mean'", LIST),
     ("measurement.aggregations", [], "[]", "name at least one"),
     ("measurement.aggregations", ["min"], "'min'", AGGREGATIONS),
@@ -462,6 +465,24 @@ def test_a_training_is_named_by_a_plain_word(name: Any, shown: str) -> None:
     assert configuration.problems(study(trainings={name: {}}), SCHEMA) == [f"trainings has the key {shown}: {NAME}."]
 
 
+def test_what_is_null_is_left_out() -> None:
+    """Files of a study are merged: one has no other way to leave out what another has."""
+    config = study(trainings={"rotated": None, "half": {"rotation": 90}}, transformations={"shift": None})
+    assert configuration.leave_out(config) == ["trainings.rotated", "transformations.shift"]
+    assert config == study(trainings={"half": {"rotation": 90}}, transformations={})
+    assert configuration.leave_out(config) == []
+    assert configuration.leave_out({"trainings": None, "transformations": ["shift"], "seeds": None}) == []
+
+
+def test_a_study_keeps_one_training(tmp_path: Path) -> None:
+    folder = copy_workflow(tmp_path / "rotvar")
+    (folder / "none.yaml").write_text("trainings: {unrotated: null, rotated: null}")
+    run = run_snakemake(folder, "-n", "--configfile", "none.yaml")
+    assert run.returncode != 0
+    (error,) = [line for line in run.stderr.splitlines() if "rror" in line]
+    assert error == "Error in the configuration: trainings is {}: name at least one."
+
+
 @pytest.mark.parametrize(
     ("shift", "sentence"),
     [
@@ -574,13 +595,13 @@ def test_nothing_is_listed_twice(key: str, twice: Any) -> None:
 def test_a_key_that_stands_twice_is_no_key_to_overlook() -> None:
     """YAML would take the last one in silence."""
     text = "training:\n  mnist: {epochs: 3}\n  cifar10: {epochs: 5}\n  mnist: {batch_size: 9}\nseeds: [{a: 1, a: 2}]\n"
-    assert configuration.repeated(text) == [
+    assert sentences.repeated(text) == [
         "mnist stands twice in the same mapping, in lines 2 and 4: keep one.",
         "a stands twice in the same mapping, in lines 5 and 5: keep one.",
     ]
-    assert configuration.repeated((ROOT / "config.yaml").read_text()) == []
-    assert configuration.repeated('{"a":\t[1]}') == []
-    assert configuration.repeated("a: &a [*a]") == []
+    assert sentences.repeated((ROOT / "config.yaml").read_text()) == []
+    assert sentences.repeated('{"a":\t[1]}') == []
+    assert sentences.repeated("a: &a [*a]") == []
 
 
 def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -592,6 +613,23 @@ def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyP
     assert configuration.problems(study(datasets=["digits"], measurement={"shards": 4}), SCHEMA) == [
         "measurement.shards is 4, but there are 3 classes: it must be at most 3."
     ]
+
+
+def test_images_must_be_large_enough_for_the_models(tmp_path: Path) -> None:
+    for name, number in product(("daisy", "rose"), range(10)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{number}.png").touch()
+
+    def of(image_size: int) -> list[str]:
+        own = {"flowers": {"folder": str(tmp_path), "image_size": image_size}}
+        config = study(datasets=["flowers"], own_data=own, models=[*MODELS, "mine"])
+        return configuration.problems(config | {"own_models": {"mine": {"factory": "a:b"}}}, SCHEMA)
+
+    vgg_like = "but vgg_like needs 16 pixels or more: raise it, or leave the model out."
+    simple_conv = "but simple_conv needs 4 pixels or more: raise it, or leave the model out."
+    assert of(16) == []
+    assert of(15) == [f"own_data.flowers.image_size is 15, {vgg_like}"]
+    assert of(3) == [f"own_data.flowers.image_size is 3, {one}" for one in (simple_conv, vgg_like)]
 
 
 @pytest.mark.parametrize("config", [None, 3, "text", [], [{"datasets": ["mnist"]}]])

@@ -38,11 +38,10 @@ def jobs() -> list[tuple[str, str]]:
     for file in (ROOT / "workflow" / "rules").glob("*.smk"):
         for rule in re.split(r"^ *rule ", file.read_text(), flags=re.MULTILINE):
             script = re.search(r'"\.\./scripts/(\w+)\.py"', rule)
-            environment = re.search(r'"\.\./envs/(.+)\.yaml"', rule)
+            environment = re.search(r'^ *conda:\s+(?:(TORCH)|"\.\./envs/([\w-]+)\.yaml")$', rule, flags=re.MULTILINE)
             if script:
                 assert environment, f"{script[0]} has no environment"
-                name = environment[1]
-                names = ["torch-cpu", "torch-cuda"] if "{" in name else [name]
+                names = ["torch-cpu", "torch-cuda"] if environment[1] else [environment[2]]
                 found |= {(script[1], each) for each in names}
     return sorted(found)
 
@@ -75,6 +74,11 @@ def packages(environment: str) -> dict[str, str]:
     """The version that an environment asks for of each of its packages."""
     names = (spec.split() for spec in ENVIRONMENTS[environment]["dependencies"])
     return {name: version for name, version, *_ in names}
+
+
+def test_torch_is_the_build_that_the_configuration_names():
+    common = (ROOT / "workflow" / "rules" / "common.smk").read_text()
+    assert """\nTORCH = f"../envs/torch-{config['conda']['torch']}.yaml"\n""" in common
 
 
 def test_there_are_jobs_of_every_environment():

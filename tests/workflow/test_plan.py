@@ -128,6 +128,17 @@ def test_a_question_that_is_listed_belongs_to_the_study(workflow: Path) -> None:
     }
 
 
+def test_what_is_null_in_one_file_is_left_out_of_another(workflow: Path) -> None:
+    (workflow / "sheared.yaml").write_text("transformations: {sheared: {shear: 9, samples: 4}}")
+    assert plan(workflow, "--configfile", "sheared.yaml")["measure_transformation"] == 16
+    (workflow / "fewer.yaml").write_text("trainings: {rotated: null}\ntransformations: {sheared: null}")
+    run = run_snakemake(workflow, "-n", "--configfile", "sheared.yaml", "fewer.yaml")
+    assert "trainings.rotated is null in the configuration, and left out of the study." in run.stdout
+    planned = plan(workflow, "--configfile", "sheared.yaml", "fewer.yaml")
+    assert planned["train_model"] == planned["measure_variance"] == 8  # 2 data sets x 4 models x 1 training
+    assert "measure_transformation" not in planned
+
+
 def test_a_question_by_name(workflow: Path) -> None:
     planned = plan(workflow, "stability", "transfer")
     assert planned["measure_stability"] == planned["measure_transfer"] == planned["measure_variance"] == 16

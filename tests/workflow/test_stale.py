@@ -322,5 +322,5 @@ def test_every_module_that_a_script_loads_is_an_input_of_its_rule(finished_study
         missing = declared - used - {f"workflow/scripts/{script}.py"}
         assert used <= declared, script
         # A script loads what is compiled when it has measured how much there is to do
-        compiled = {f"workflow/scripts/rotvar/{name}.py" for name in ("kernels", "gpu_kernels")}
+        compiled = {f"workflow/scripts/rotvar/statistics/{name}.py" for name in ("kernels", "gpu_kernels")}
         assert missing == (compiled if "workflow/scripts/rotvar/statistics/moments.py" in used else set())

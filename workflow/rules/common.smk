@@ -9,6 +9,7 @@ from pathlib import Path
 
 import yaml
 from snakemake.io import strip_wildcard_constraints
+from snakemake.logging import logger
 from snakemake.utils import validate
 
 SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
@@ -18,7 +19,7 @@ sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
 from rotvar.data import image_folder
-from rotvar.study import configuration, folders, forwarding, runs
+from rotvar.study import configuration, folders, forwarding, runs, sentences
 from rotvar.errors import InputError
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
@@ -41,7 +42,10 @@ def stop_at(problems):
 
 if workflow.is_main_process:
     for file in workflow.configfiles:
-        stop_at([f"{file}: {problem}" for problem in configuration.repeated(Path(file).read_text(encoding="utf-8"))])
+        stop_at([f"{file}: {problem}" for problem in sentences.repeated(Path(file).read_text(encoding="utf-8"))])
+for entry in configuration.leave_out(config):
+    if workflow.is_main_process:
+        logger.info(f"{entry} is null in the configuration, and left out of the study.")
 DESCRIBED = yaml.safe_load(SCHEMA.read_text())
 stop_at(configuration.problems(config, DESCRIBED))
 validate(config, str(SCHEMA))  # sets the defaults
@@ -73,6 +77,9 @@ TRAININGS_OF_FIRST_SEED = TRAININGS | dict(seed=config["seeds"][:1])
 
 # Every network under every transformation but rotation.
 TRANSFORMED = NETWORKS | dict(transformation=list(config["transformations"]))
+
+# The environment of jobs that compute with PyTorch
+TORCH = f"../envs/torch-{config['conda']['torch']}.yaml"
 
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {
@@ -110,6 +117,7 @@ AUGMENTATIONS, TRANSFORMATIONS = (
 # into jobs does not.
 MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "firing_rate", "precision")}
 ROTATION = dict(rotation=180, samples=config["measurement"]["angles"])
+SHARDS = config["measurement"]["shards"]
 TURNED_BACK = "same_equivariance" in config["measurement"]["aggregations"]  # maps, whose interpolation has a floor
 
 # N, the number of test images of each data set.
@@ -283,27 +291,36 @@ def refusal(question):
 
 
 def figure(name, caption, category, question=None, **labels):
-    """Declare a figure of each data set and model, and give its path.
+    """Declare a figure of each data set and model, and give its files: outputs of the rule that draws it, png and svg.
 
     The report shows it in its category, with the caption workflow/report/captions/{caption}.md; labels tell the figures
-    that share a caption apart, and get switches. The figures of a `question` belong to the study if it asks that.
+    that share a caption apart, and get switches. A label with a list of values makes a figure of each, with the value
+    in its name. The figures of a `question` belong to the study if it asks that.
     """
     labels = {"dataset": "{dataset}", "model": "{model}", **labels}
     return overview_figure(f"{{dataset}}/{{model}}/{name}", caption, category, question, **labels)
 
 
 def overview_figure(name, caption, category="All networks", question=None, **labels):
-    """Declare a figure across data sets and models, and give its path."""
-    if asked(question):
-        FIGURES.append(dict(name=name, caption=caption, category=category, labels=labels))
-    return f"<figures>/{name}.png"
+    """Declare a figure across data sets and models, and give its files, as `figure` does."""
+    lists = {label: values for label, values in labels.items() if isinstance(values, list)}
+    names = []
+    for values in product(*lists.values()):
+        chosen = dict(zip(lists, values))
+        names += expand(name, **chosen, allow_missing=True)
+        if asked(question):
+            FIGURES.append(dict(name=names[-1], caption=caption, category=category, labels=labels | chosen))
+    return {suffix: [f"<figures>/{one}.{suffix}" for one in names] for suffix in ("png", "svg")}
 
 
 def table(name, question=None):
-    """Declare a table, and give its path; the caption in the report is workflow/report/captions/{name}_table.md."""
+    """Declare a table, and give its files: outputs of the rule that writes it, by their suffixes.
+
+    The caption in the report is workflow/report/captions/{name}_table.md.
+    """
     if asked(question):
         TABLES.append(name)
-    return f"<tables>/{name}.csv"
+    return {suffix: f"<tables>/{name}.{suffix}" for suffix in ("csv", "md", "tex", "sha256")}
 
 
 def drawn(**only):

@@ -2,7 +2,7 @@
 from rotvar.study import demands
 
 # The rule whose jobs put images through networks to measure their variance
-MEASURING = "measure_variance" if config["measurement"]["shards"] == 1 else "measure_shard"
+MEASURING = "measure_variance" if SHARDS == 1 else "measure_shard"
 
 
 def train_images(wildcards):
@@ -10,9 +10,14 @@ def train_images(wildcards):
 
 
 def combinations(wildcards):
-    """About how often a measurement under another transformation than rotation sees each image."""
-    limits = TRANSFORMATIONS.get(wildcards.get("transformation"), {"samples": 1})
+    """About how often a measurement sees each image."""
+    limits = TRANSFORMATIONS.get(wildcards.get("transformation"), ROTATION)
     return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
+
+
+def in_measurement(wildcards):
+    """Classes are about equal, and so are shards."""
+    return combinations(wildcards) * TEST_IMAGES[wildcards.dataset] / (SHARDS if wildcards.get("shard") else 1)
 
 
 def in_training(wildcards, epochs):
@@ -35,12 +40,12 @@ IMAGES_SEEN = {
     "train_with_snapshots": lambda w: in_training(w, max(config["emergence"]["epochs"])),  # it ends with the last
     "retrain_model": in_retraining,
     "measure_accuracy": lambda w: (ANGLES + 1) * TEST_IMAGES[w.dataset],
-    "measure_emergence": lambda w: ANGLES * TEST_IMAGES[w.dataset],
-    "measure_transformation": lambda w: combinations(w) * TEST_IMAGES[w.dataset],
+    "measure_transformation": in_measurement,
+    "measure_emergence": in_measurement,
     "measure_transfer": lambda w: ANGLES * TEST_IMAGES[w.measured_on],
     "measure_stability": lambda w: ANGLES * TEST_IMAGES[w.dataset],
     "measure_convergence": lambda w: 2 * ANGLES * min(CONVERGENCE_IMAGES, TEST_IMAGES[w.dataset]),
-    MEASURING: lambda w: ANGLES * TEST_IMAGES[w.dataset] / config["measurement"]["shards"],
+    MEASURING: in_measurement,
 }
 
 
@@ -75,6 +80,10 @@ def minutes_of(rule):
     return lambda wildcards, attempt: attempt * demands.minutes(IMAGES_SEEN[rule](wildcards), network_size(wildcards))
 
 
+def sweep_minutes(wildcards, attempt):
+    return attempt * demands.minutes(in_measurement(wildcards), network_size(wildcards))
+
+
 def bootstrap_minutes(wildcards, attempt):
     """The time of a bootstrap: the sums of a hundred replicates, in double precision, take a GPU that is slow at it
     about as long as the network itself."""
@@ -88,6 +97,6 @@ def training_mb(wildcards, attempt):
 
 
 def sweep_mb(wildcards, attempt):
-    rotations, measured = max(ANGLES, combinations(wildcards)), config["measurement"]
-    firing = (measured["firing_rate"] or 0) * rotations * TEST_IMAGES[wildcards.dataset]
-    return attempt * demands.sweep_mb(rotations, network_size(wildcards), TURNED_BACK, firing)
+    seen = combinations(wildcards)
+    firing = (config["measurement"]["firing_rate"] or 0) * seen * TEST_IMAGES[wildcards.dataset]
+    return attempt * demands.sweep_mb(seen, network_size(wildcards), TURNED_BACK, firing)

@@ -1,8 +1,4 @@
 # Compute nodes may have no internet: the download runs where Snakemake runs.
-localrules:
-    download_dataset,
-
-
 rule download_dataset:
     input:
         code=code("download_dataset"),
@@ -12,8 +8,9 @@ rule download_dataset:
         "<logs>/download_dataset/dataset={dataset}.log",
     benchmark:
         "<benchmarks>/download_dataset/dataset={dataset}.tsv"
+    localrule: True
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     resources:
         mem_mb=4000,
         runtime=60,

@@ -9,134 +9,115 @@ COURSES = dict(
 )
 
 
-if UNANSWERABLE["emergence"]:
+rule train_with_snapshots:
+    input:
+        dataset=rules.download_dataset.output.dataset,
+        begin_with=own_weights,
+        own_code=own_code,
+        code=code("train_with_snapshots"),
+    output:
+        weights=[f"<results>/emergence/<network>/epoch={epoch}/weights.safetensors" for epoch in EPOCHS],
+    log:
+        "<logs>/train_with_snapshots/<network>.log",
+    benchmark:
+        "<benchmarks>/train_with_snapshots/<network>.tsv"
+    conda:
+        TORCH
+    threads: 1
+    resources:
+        gpu=1,
+        mem_mb=training_mb,
+        runtime=minutes_of("train_with_snapshots"),
+    params:
+        architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
+        recipe=recipe,
+        augmentation=lookup(within=AUGMENTATIONS, dpath="{training}"),
+        epochs=EPOCHS,
+    message:
+        "Training {wildcards.model} on {wildcards.dataset} with snapshots, {wildcards.training}, seed {wildcards.seed}"
+    script:
+        "../scripts/train_with_snapshots.py"
 
-    rule emergence:
-        input:
-            refusal("emergence"),
-        localrule: True
 
-else:
+use rule measure_transformation as measure_emergence with:
+    input:
+        weights="<results>/emergence/<network>/epoch={epoch}/weights.safetensors",
+        dataset=rules.download_dataset.output.dataset,
+        code=code("measure_variance"),
+    output:
+        variance="<results>/emergence/<network>/epoch={epoch}/variance.parquet",
+    log:
+        "<logs>/measure_emergence/<network>/{epoch}.log",
+    benchmark:
+        "<benchmarks>/measure_emergence/<network>/{epoch}.tsv"
+    params:
+        transformation=ROTATION,
+        measurement=MEASUREMENT | dict(aggregations=config["figures"]["aggregations"]),
+    message:
+        "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, after epoch {wildcards.epoch}"
 
-    rule train_with_snapshots:
-        input:
-            dataset=rules.download_dataset.output.dataset,
-            begin_with=own_weights,
-            own_code=own_code,
-            code=code("train_with_snapshots"),
-        output:
-            weights=[f"<results>/emergence/<network>/epoch={epoch}/weights.safetensors" for epoch in EPOCHS],
-        log:
-            "<logs>/train_with_snapshots/<network>.log",
-        benchmark:
-            "<benchmarks>/train_with_snapshots/<network>.tsv"
-        conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=training_mb,
-            runtime=minutes_of("train_with_snapshots"),
-        params:
-            architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
-            recipe=recipe,
-            augmentation=lookup(within=AUGMENTATIONS, dpath="{training}"),
-            epochs=EPOCHS,
-        message:
-            "Training {wildcards.model} on {wildcards.dataset} with snapshots, {wildcards.training}, seed {wildcards.seed}"
-        script:
-            "../scripts/train_with_snapshots.py"
 
-    rule measure_emergence:
-        input:
-            weights="<results>/emergence/<network>/epoch={epoch}/weights.safetensors",
-            dataset=rules.download_dataset.output.dataset,
-            code=code("measure_variance"),
-        output:
-            variance="<results>/emergence/<network>/epoch={epoch}/variance.parquet",
-        log:
-            "<logs>/measure_emergence/<network>/{epoch}.log",
-        benchmark:
-            "<benchmarks>/measure_emergence/<network>/{epoch}.tsv"
-        conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=sweep_mb,
-            runtime=minutes_of("measure_emergence"),
-        params:
-            expected=expected_network,
-            transformation=ROTATION,
-            measurement=MEASUREMENT | dict(aggregations=config["figures"]["aggregations"]),
-        message:
-            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, after epoch {wildcards.epoch}"
-        script:
-            "../scripts/measure_variance.py"
+rule plot_emergence:
+    input:
+        during=collect(rules.measure_emergence.output.variance, **COURSES, epoch=EPOCHS),
+        finished=collect(rules.measure_variance.output.variance, **COURSES),
+        history=collect(rules.train_model.output.history, **COURSES),
+        code=code("plot_emergence"),
+    output:
+        **figure(
+            "emergence_{aggregation}",
+            caption="emergence",
+            category="Emergence",
+            question="emergence",
+            aggregation="{aggregation}",
+        ),
+    log:
+        "<logs>/plot_emergence/dataset={dataset}/model={model}/{aggregation}.log",
+    benchmark:
+        "<benchmarks>/plot_emergence/dataset={dataset}/model={model}/{aggregation}.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(30),
+    message:
+        "Drawing when invariance appears in {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
+    script:
+        "../scripts/plot_emergence.py"
 
-    rule plot_emergence:
-        input:
-            during=collect(rules.measure_emergence.output.variance, **COURSES, epoch=EPOCHS),
-            finished=collect(rules.measure_variance.output.variance, **COURSES),
-            history=collect(rules.train_model.output.history, **COURSES),
-            code=code("plot_emergence"),
-        output:
-            png=figure(
-                "emergence_{aggregation}",
-                caption="emergence",
-                category="Emergence",
-                question="emergence",
-                aggregation="{aggregation}",
-            ),
-            svg="<figures>/{dataset}/{model}/emergence_{aggregation}.svg",
-        log:
-            "<logs>/plot_emergence/dataset={dataset}/model={model}/{aggregation}.log",
-        benchmark:
-            "<benchmarks>/plot_emergence/dataset={dataset}/model={model}/{aggregation}.tsv"
-        conda:
-            "../envs/plot.yaml"
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(30),
-        message:
-            "Drawing when invariance appears in {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
-        script:
-            "../scripts/plot_emergence.py"
 
-    rule tabulate_emergence:
-        input:
-            during=collect(rules.measure_emergence.output.variance, **NETWORKS | COURSES, epoch=EPOCHS),
-            finished=collect(rules.measure_variance.output.variance, **NETWORKS | COURSES),
-            history=collect(rules.train_model.output.history, **NETWORKS | COURSES),
-            code=code("tabulate_emergence"),
-        output:
-            csv=table("emergence", question="emergence"),
-            md="<tables>/emergence.md",
-            tex="<tables>/emergence.tex",
-            sha256="<tables>/emergence.sha256",
-        log:
-            "<logs>/tabulate_emergence.log",
-        benchmark:
-            "<benchmarks>/tabulate_emergence.tsv"
-        conda:
-            "../envs/plot.yaml"
-        resources:
-            mem_mb=growing(4000),
-            runtime=growing(60),
-        params:
-            aggregations=lookup(within=config, dpath="figures/aggregations"),
-        message:
-            "Tabulating when invariance appears"
-        script:
-            "../scripts/tabulate_emergence.py"
+rule tabulate_emergence:
+    input:
+        during=collect(rules.measure_emergence.output.variance, **NETWORKS | COURSES, epoch=EPOCHS),
+        finished=collect(rules.measure_variance.output.variance, **NETWORKS | COURSES),
+        history=collect(rules.train_model.output.history, **NETWORKS | COURSES),
+        code=code("tabulate_emergence"),
+    output:
+        **table("emergence", question="emergence"),
+    log:
+        "<logs>/tabulate_emergence.log",
+    benchmark:
+        "<benchmarks>/tabulate_emergence.tsv"
+    conda:
+        "../envs/plot.yaml"
+    resources:
+        mem_mb=growing(4000),
+        runtime=growing(60),
+    params:
+        aggregations=lookup(within=config, dpath="figures/aggregations"),
+    message:
+        "Tabulating when invariance appears"
+    script:
+        "../scripts/tabulate_emergence.py"
 
-    rule emergence:
-        input:
-            collect(
-                rules.plot_emergence.output.png,
-                dataset=config["datasets"],
-                model=config["models"],
-                aggregation=config["figures"]["aggregations"],
-            ),
-            rules.tabulate_emergence.output.csv,
-        localrule: True
+
+rule emergence:
+    input:
+        collect(
+            rules.plot_emergence.output.png,
+            dataset=config["datasets"],
+            model=config["models"],
+            aggregation=config["figures"]["aggregations"],
+        ),
+        rules.tabulate_emergence.output.csv,
+    localrule: True

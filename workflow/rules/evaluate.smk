@@ -10,7 +10,7 @@ rule measure_accuracy:
     benchmark:
         "<benchmarks>/measure_accuracy/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,

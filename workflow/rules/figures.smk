@@ -6,17 +6,13 @@ rule plot_heatmaps:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_heatmaps"),
     output:
-        png=[
-            figure(
-                f"heatmap_{{aggregation}}_{stratum}",
-                caption="heatmap",
-                category="Heatmaps",
-                aggregation="{aggregation}",
-                stratum=stratum,
-            )
-            for stratum in STRATA
-        ],
-        svg=expand("<figures>/{{dataset}}/{{model}}/heatmap_{{aggregation}}_{stratum}.svg", stratum=STRATA),
+        **figure(
+            "heatmap_{aggregation}_{stratum}",
+            caption="heatmap",
+            category="Heatmaps",
+            aggregation="{aggregation}",
+            stratum=STRATA,
+        ),
     log:
         "<logs>/plot_heatmaps/dataset={dataset}/model={model}/{aggregation}.log",
     benchmark:
@@ -37,8 +33,7 @@ rule plot_layers:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_layers"),
     output:
-        png=figure("layers_{aggregation}", caption="layers", category="Layers", aggregation="{aggregation}"),
-        svg="<figures>/{dataset}/{model}/layers_{aggregation}.svg",
+        **figure("layers_{aggregation}", caption="layers", category="Layers", aggregation="{aggregation}"),
     log:
         "<logs>/plot_layers/dataset={dataset}/model={model}/{aggregation}.log",
     benchmark:
@@ -60,8 +55,7 @@ rule plot_measures:
         floor=rules.measure_interpolation_floor.output.floor if TURNED_BACK else [],
         code=code("plot_measures"),
     output:
-        png=figure("measures", caption="measures", category="Measures"),
-        svg="<figures>/{dataset}/{model}/measures.svg",
+        **figure("measures", caption="measures", category="Measures"),
     log:
         "<logs>/plot_measures/dataset={dataset}/model={model}.log",
     benchmark:
@@ -84,8 +78,7 @@ rule plot_classes:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_classes"),
     output:
-        png=figure("classes_{aggregation}", caption="classes", category="Classes", aggregation="{aggregation}"),
-        svg="<figures>/{dataset}/{model}/classes_{aggregation}.svg",
+        **figure("classes_{aggregation}", caption="classes", category="Classes", aggregation="{aggregation}"),
     log:
         "<logs>/plot_classes/dataset={dataset}/model={model}/{aggregation}.log",
     benchmark:
@@ -106,8 +99,7 @@ rule plot_distribution:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_distribution"),
     output:
-        png=figure("distribution", caption="distribution", category="Distribution"),
-        svg="<figures>/{dataset}/{model}/distribution.svg",
+        **figure("distribution", caption="distribution", category="Distribution"),
     log:
         "<logs>/plot_distribution/dataset={dataset}/model={model}.log",
     benchmark:
@@ -130,8 +122,7 @@ rule plot_last_layer:
         variance=collect(rules.measure_variance.output.variance, **TRAININGS),
         code=code("plot_last_layer"),
     output:
-        png=figure("last_layer", caption="last_layer", category="Last layer"),
-        svg="<figures>/{dataset}/{model}/last_layer.svg",
+        **figure("last_layer", caption="last_layer", category="Last layer"),
     log:
         "<logs>/plot_last_layer/dataset={dataset}/model={model}.log",
     benchmark:
@@ -152,8 +143,7 @@ rule plot_training_curves:
         history=collect(rules.train_model.output.history, **TRAININGS),
         code=code("plot_training_curves"),
     output:
-        png=figure("training_curves", caption="training_curves", category="Training"),
-        svg="<figures>/{dataset}/{model}/training_curves.svg",
+        **figure("training_curves", caption="training_curves", category="Training"),
     log:
         "<logs>/plot_training_curves/dataset={dataset}/model={model}.log",
     benchmark:
@@ -175,8 +165,7 @@ rule plot_accuracy:
         published=PUBLISHED,
         code=code("plot_accuracy"),
     output:
-        png=figure("accuracy", caption="accuracy", category="Accuracy"),
-        svg="<figures>/{dataset}/{model}/accuracy.svg",
+        **figure("accuracy", caption="accuracy", category="Accuracy"),
     log:
         "<logs>/plot_accuracy/dataset={dataset}/model={model}.log",
     benchmark:
@@ -197,8 +186,7 @@ rule plot_accuracy_by_angle:
         accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS),
         code=code("plot_accuracy_by_angle"),
     output:
-        png=figure("accuracy_by_angle", caption="accuracy_by_angle", category="Accuracy by angle"),
-        svg="<figures>/{dataset}/{model}/accuracy_by_angle.svg",
+        **figure("accuracy_by_angle", caption="accuracy_by_angle", category="Accuracy by angle"),
     log:
         "<logs>/plot_accuracy_by_angle/dataset={dataset}/model={model}.log",
     benchmark:
@@ -219,8 +207,7 @@ rule plot_accuracy_polar:
         accuracy=collect(rules.measure_accuracy.output.accuracy, **TRAININGS),
         code=code("plot_accuracy_polar"),
     output:
-        png=figure("accuracy_polar", caption="accuracy_polar", category="Accuracy by angle"),
-        svg="<figures>/{dataset}/{model}/accuracy_polar.svg",
+        **figure("accuracy_polar", caption="accuracy_polar", category="Accuracy by angle"),
     log:
         "<logs>/plot_accuracy_polar/dataset={dataset}/model={model}.log",
     benchmark:
@@ -241,8 +228,7 @@ rule plot_feature_maps:
         maps=collect(rules.record_feature_maps.output.maps, **TRAININGS_OF_FIRST_SEED),
         code=code("plot_feature_maps"),
     output:
-        png=figure("feature_maps_{image}", caption="feature_maps", category="Feature maps", image="{image}"),
-        svg="<figures>/{dataset}/{model}/feature_maps_{image}.svg",
+        **figure("feature_maps_{image}", caption="feature_maps", category="Feature maps", image="{image}"),
     log:
         "<logs>/plot_feature_maps/dataset={dataset}/model={model}/{image}.log",
     benchmark:
@@ -263,8 +249,7 @@ rule plot_convergence:
         convergence=collect(rules.measure_convergence.output.convergence, **TRAININGS_OF_FIRST_SEED),
         code=code("plot_convergence"),
     output:
-        png=figure("convergence", caption="convergence", category="How many samples"),
-        svg="<figures>/{dataset}/{model}/convergence.svg",
+        **figure("convergence", caption="convergence", category="How many samples"),
     log:
         "<logs>/plot_convergence/dataset={dataset}/model={model}.log",
     benchmark:
@@ -292,8 +277,7 @@ rule plot_global_variance:
         published=PUBLISHED,
         code=code("plot_global_variance"),
     output:
-        png=overview_figure("global_variance", caption="global_variance"),
-        svg="<figures>/global_variance.svg",
+        **overview_figure("global_variance", caption="global_variance"),
     log:
         "<logs>/plot_global_variance.log",
     benchmark:
@@ -316,8 +300,7 @@ rule plot_depth:
         variance=collect(rules.measure_variance.output.variance, **NETWORKS),
         code=code("plot_depth"),
     output:
-        png=overview_figure("depth_{aggregation}", caption="depth", aggregation="{aggregation}"),
-        svg="<figures>/depth_{aggregation}.svg",
+        **overview_figure("depth_{aggregation}", caption="depth", aggregation="{aggregation}"),
     log:
         "<logs>/plot_depth/{aggregation}.log",
     benchmark:
@@ -341,8 +324,7 @@ if config["transformations"]:
             others=collect(rules.measure_transformation.output.variance, **TRANSFORMED),
             code=code("plot_transformations"),
         output:
-            png=overview_figure("transformations_{aggregation}", caption="transformations", aggregation="{aggregation}"),
-            svg="<figures>/transformations_{aggregation}.svg",
+            **overview_figure("transformations_{aggregation}", caption="transformations", aggregation="{aggregation}"),
         log:
             "<logs>/plot_transformations/{aggregation}.log",
         benchmark:
@@ -365,8 +347,7 @@ rule plot_agreement:
         sums=["<tables>/accuracy.sha256", "<tables>/global_variance.sha256"],
         code=code("plot_agreement"),
     output:
-        png=overview_figure("agreement", caption="agreement"),
-        svg="<figures>/agreement.svg",
+        **overview_figure("agreement", caption="agreement"),
     log:
         "<logs>/plot_agreement.log",
     benchmark:
@@ -385,6 +366,7 @@ rule plot_agreement:
 rule figures:
     input:
         [f"<figures>/{figure['name']}.png" for figure in drawn()],
+    localrule: True
 
 
 # One data set and model by name: snakemake mnist_simple_conv

@@ -1,87 +1,4 @@
-SHARDS = config["measurement"]["shards"]
-
-if SHARDS == 1:
-
-    rule measure_variance:
-        input:
-            weights=rules.train_model.output.weights,
-            dataset=rules.download_dataset.output.dataset,
-            code=code("measure_variance"),
-        output:
-            variance="<results>/variance/<network>/variance.parquet",
-        log:
-            "<logs>/measure_variance/<network>.log",
-        benchmark:
-            "<benchmarks>/measure_variance/<network>.tsv"
-        conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=sweep_mb,
-            runtime=minutes_of(MEASURING),
-        params:
-            expected=expected_network,
-            transformation=ROTATION,
-            measurement=MEASUREMENT,
-        message:
-            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
-        script:
-            "../scripts/measure_variance.py"
-
-else:
-
-    # A shard is a measurement of some of the classes; shards can run side by side.
-    rule measure_shard:
-        input:
-            weights=rules.train_model.output.weights,
-            dataset=rules.download_dataset.output.dataset,
-            code=code("measure_variance"),
-        output:
-            state=temp(f"<results>/variance/<network>/shard_{{shard}}_of_{SHARDS}.safetensors"),
-        log:
-            f"<logs>/measure_shard/<network>/{{shard}}_of_{SHARDS}.log",
-        benchmark:
-            f"<benchmarks>/measure_shard/<network>/{{shard}}_of_{SHARDS}.tsv"
-        conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
-        threads: 1
-        resources:
-            gpu=1,
-            mem_mb=sweep_mb,
-            runtime=minutes_of(MEASURING),
-        params:
-            expected=expected_network,
-            transformation=ROTATION,
-            measurement=MEASUREMENT,
-            classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
-        message:
-            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, shard {wildcards.shard}"
-        script:
-            "../scripts/measure_variance.py"
-
-    rule measure_variance:
-        input:
-            shards=collect(rules.measure_shard.output.state, shard=range(1, SHARDS + 1), allow_missing=True),
-            code=code("merge_shards"),
-        output:
-            variance="<results>/variance/<network>/variance.parquet",
-        log:
-            "<logs>/measure_variance/<network>.log",
-        benchmark:
-            "<benchmarks>/measure_variance/<network>.tsv"
-        conda:
-            f"../envs/torch-{config['conda']['torch']}.yaml"
-        resources:
-            mem_mb=sweep_mb,
-            runtime=growing(60),
-        message:
-            "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
-        script:
-            "../scripts/merge_shards.py"
-
-
-# What every network is measured under besides rotation.
+# Every network is measured under each transformation of the configuration, and in the same way under rotation, below.
 rule measure_transformation:
     input:
         weights=rules.train_model.output.weights,
@@ -94,12 +11,12 @@ rule measure_transformation:
     benchmark:
         "<benchmarks>/measure_transformation/<network>/{transformation}.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
         mem_mb=sweep_mb,
-        runtime=minutes_of("measure_transformation"),
+        runtime=sweep_minutes,
     params:
         expected=expected_network,
         transformation=lookup(within=TRANSFORMATIONS, dpath="{transformation}"),
@@ -108,6 +25,57 @@ rule measure_transformation:
         "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, under {wildcards.transformation}"
     script:
         "../scripts/measure_variance.py"
+
+
+if SHARDS == 1:
+
+    use rule measure_transformation as measure_variance with:
+        output:
+            variance="<results>/variance/<network>/variance.parquet",
+        log:
+            "<logs>/measure_variance/<network>.log",
+        benchmark:
+            "<benchmarks>/measure_variance/<network>.tsv"
+        params:
+            transformation=ROTATION,
+        message:
+            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+
+else:
+
+    # A shard is a measurement of some of the classes; shards can run side by side.
+    use rule measure_transformation as measure_shard with:
+        output:
+            state=temp(f"<results>/variance/<network>/shard_{{shard}}_of_{SHARDS}.safetensors"),
+        log:
+            f"<logs>/measure_shard/<network>/{{shard}}_of_{SHARDS}.log",
+        benchmark:
+            f"<benchmarks>/measure_shard/<network>/{{shard}}_of_{SHARDS}.tsv"
+        params:
+            transformation=ROTATION,
+            classes=lambda wildcards: list(range(CLASSES))[int(wildcards.shard) - 1 :: SHARDS],
+        message:
+            "Measuring the variance of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}, shard {wildcards.shard}"
+
+    rule measure_variance:
+        input:
+            shards=collect(rules.measure_shard.output.state, shard=range(1, SHARDS + 1), allow_missing=True),
+            code=code("merge_shards"),
+        output:
+            variance="<results>/variance/<network>/variance.parquet",
+        log:
+            "<logs>/measure_variance/<network>.log",
+        benchmark:
+            "<benchmarks>/measure_variance/<network>.tsv"
+        conda:
+            TORCH
+        resources:
+            mem_mb=sweep_mb,
+            runtime=growing(60),
+        message:
+            "Merging the shards of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
+        script:
+            "../scripts/merge_shards.py"
 
 
 # What a layer would have under `same_equivariance` that only averages the images down to the size of its maps.
@@ -123,7 +91,7 @@ rule measure_interpolation_floor:
     benchmark:
         "<benchmarks>/measure_interpolation_floor/dataset={dataset}/model={model}.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         mem_mb=growing(demands.PROCESS_MB),
@@ -150,7 +118,7 @@ rule measure_convergence:
     benchmark:
         "<benchmarks>/measure_convergence/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
@@ -181,7 +149,7 @@ rule record_feature_maps:
     benchmark:
         "<benchmarks>/record_feature_maps/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         mem_mb=growing(demands.PROCESS_MB),
@@ -201,3 +169,4 @@ rule measure:
     input:
         collect(rules.measure_accuracy.output.accuracy, **NETWORKS),
         collect(rules.measure_variance.output.variance, **NETWORKS),
+    localrule: True

@@ -1,8 +1,6 @@
 # What a run does before its first job and when a job has failed.
 from collections import Counter
 
-from snakemake.logging import logger
-
 from rotvar.system import limits
 from rotvar.errors import InputError
 

@@ -4,10 +4,7 @@ rule tabulate_variance:
         published=PUBLISHED,
         code=code("tabulate_variance"),
     output:
-        csv=table("global_variance"),
-        md="<tables>/global_variance.md",
-        tex="<tables>/global_variance.tex",
-        sha256="<tables>/global_variance.sha256",
+        **table("global_variance"),
     log:
         "<logs>/tabulate_variance.log",
     benchmark:
@@ -28,10 +25,7 @@ rule tabulate_layers:
         variance=collect(rules.measure_variance.output.variance, **NETWORKS),
         code=code("tabulate_layers"),
     output:
-        csv=table("layers"),
-        md="<tables>/layers.md",
-        tex="<tables>/layers.tex",
-        sha256="<tables>/layers.sha256",
+        **table("layers"),
     log:
         "<logs>/tabulate_layers.log",
     benchmark:
@@ -53,10 +47,7 @@ rule tabulate_accuracy:
         published=PUBLISHED,
         code=code("tabulate_accuracy"),
     output:
-        csv=table("accuracy"),
-        md="<tables>/accuracy.md",
-        tex="<tables>/accuracy.tex",
-        sha256="<tables>/accuracy.sha256",
+        **table("accuracy"),
     log:
         "<logs>/tabulate_accuracy.log",
     benchmark:
@@ -80,10 +71,7 @@ if config["transformations"]:
             others=collect(rules.measure_transformation.output.variance, **TRANSFORMED),
             code=code("tabulate_transformations"),
         output:
-            csv=table("transformations"),
-            md="<tables>/transformations.md",
-            tex="<tables>/transformations.tex",
-            sha256="<tables>/transformations.sha256",
+            **table("transformations"),
         log:
             "<logs>/tabulate_transformations.log",
         benchmark:
@@ -102,3 +90,4 @@ if config["transformations"]:
 rule tables:
     input:
         [f"<tables>/{name}.csv" for name in TABLES],
+    localrule: True

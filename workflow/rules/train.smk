@@ -12,7 +12,7 @@ rule train_model:
     benchmark:
         "<benchmarks>/train_model/<network>.tsv"
     conda:
-        f"../envs/torch-{config['conda']['torch']}.yaml"
+        TORCH
     threads: 1
     resources:
         gpu=1,
@@ -31,3 +31,4 @@ rule train_model:
 rule train:
     input:
         collect(rules.train_model.output, **NETWORKS),
+    localrule: True

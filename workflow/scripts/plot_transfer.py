@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from rotvar import results, summary
 from rotvar.figures import theme
 from rotvar.figures.transfer import transfer
@@ -17,8 +15,6 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregation = snakemake.wildcards.aggregation
         where = {"stratum": ["all"], "aggregation": [aggregation]}
-        own = results.read_one_by_one(snakemake.input.own, summary.global_variance, **where).assign(
-            measured_on=lambda table: table["dataset"]
-        )
-        others = results.read_one_by_one(snakemake.input.others, summary.global_variance, **where)
-        theme.save(transfer(pd.concat([own, others]), aggregation), *snakemake.output)
+        files = [*snakemake.input.own, *snakemake.input.others]
+        values = summary.own_named(results.read_one_by_one(files, summary.global_variance, **where))
+        theme.save(transfer(values, aggregation), *snakemake.output)

@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
 from rotvar import results, summary, tables
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.study.jobs import job
@@ -19,9 +17,6 @@ CAPTION = (
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        own = results.read_one_by_one(snakemake.input.own, summary.global_variance, stratum=SUMMARY_STRATA).assign(
-            measured_on=lambda table: table["dataset"]
-        )
-        others = results.read_one_by_one(snakemake.input.others, summary.global_variance, stratum=SUMMARY_STRATA)
-        table = tables.transfer(pd.concat([own, others]))
-        tables.write(table, *snakemake.output, caption=CAPTION)
+        files = [*snakemake.input.own, *snakemake.input.others]
+        values = summary.own_named(results.read_one_by_one(files, summary.global_variance, stratum=SUMMARY_STRATA))
+        tables.write(tables.transfer(values), *snakemake.output, caption=CAPTION)

@@ -75,3 +75,6 @@ MODELS: dict[str, str] = {
     "vgg_like": "VGG-like",
     "resnet": "ResNet",
 }
+
+# The fewest pixels, height and width, of the images of a model whose poolings would leave none of fewer; else 1.
+SMALLEST: dict[str, int] = {"simple_conv": 4, "vgg_like": 16}

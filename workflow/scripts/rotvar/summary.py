@@ -4,6 +4,8 @@ Every function keeps whichever of the partition columns (dataset, model, trainin
 in float64. Tables of a whole study are large, so summarize file by file and concatenate the summaries.
 """
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -88,6 +90,16 @@ def to_the_end(means: pd.DataFrame, finished: pd.DataFrame, history: pd.DataFram
     last = history.groupby(networks)["epoch"].max().reset_index()
     whole = pd.concat([means, finished.merge(last, on=networks)], ignore_index=True)
     return whole.drop_duplicates([*networks, "epoch", "layer_index", "stratum", "aggregation"])  # keeps the first
+
+
+def own_named(values: pd.DataFrame) -> pd.DataFrame:
+    """`values` with `rotation` and the network's own data set where `transformation` and `measured_on` are missing.
+
+    A study's own measurements have neither in their paths. Read together with others, which have, they say so.
+    """
+    own: dict[str, Any] = {"transformation": "rotation", "measured_on": values["dataset"].astype(str)}
+    there = [name for name in own if name in values.columns]
+    return values.assign(**{name: values[name].astype(str).fillna(own[name]) for name in there})
 
 
 def over_seeds(table: pd.DataFrame, value: str) -> pd.DataFrame:

@@ -11,6 +11,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from rotvar import factory, generators
+from rotvar.catalogue import SMALLEST
 from rotvar.errors import InputError, damaged
 from rotvar.models.all_convolutional import all_convolutional
 from rotvar.models.resnet import resnet
@@ -34,7 +35,7 @@ def build(name: str, channels: int, image_size: int, classes: int, **options: An
 
     `options` are the widths and depths that the network's builder takes; or, for a network of one's own, `factory` and
     what `factory.build` makes of the others. Raises InputError for an unknown network or option, for a value that is
-    not a positive integer, and as `factory.build` does.
+    not a positive integer, for images too small for the network, and as `factory.build` does.
     """
     if "factory" in options:
         return factory.build(channels=channels, image_size=image_size, classes=classes, **options)
@@ -43,6 +44,8 @@ def build(name: str, channels: int, image_size: int, classes: int, **options: An
     for option, value in options.items():
         if not isinstance(value, int) or value < 1:
             raise InputError(f"model {name}: {option} is {value!r}, but must be a positive integer")
+    if image_size < (smallest := SMALLEST.get(name, 1)):
+        raise InputError(f"model {name}: image_size is {image_size}, but must be at least {smallest}")
     builder = BUILDERS[name]
     allowed = builder.__annotations__.keys() - {"channels", "image_size", "classes", "return"}
     if unknown := options.keys() - allowed:

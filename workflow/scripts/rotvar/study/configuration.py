@@ -1,81 +1,57 @@
-"""What is wrong with a configuration, in sentences."""
+"""What is wrong with the configuration of a study, in sentences."""
 
 import copy
-import difflib
-import json
-import math
 from collections.abc import Iterator
-from datetime import date
 from itertools import product
 from pathlib import Path
 from typing import Any
 
-import jsonschema  # type: ignore[import-untyped]
-import yaml
-from jsonschema.exceptions import ValidationError  # type: ignore[import-untyped]
-
-from rotvar.catalogue import DATASETS, MODELS, Info
+from rotvar.catalogue import DATASETS, MODELS, SMALLEST, Info
 from rotvar.data import image_folder
 from rotvar.errors import InputError
+from rotvar.study import sentences
+from rotvar.study.sentences import did_you_mean, listed, show
 
-TYPES = {
-    "array": "a list",
-    "boolean": "true or false",
-    "integer": "a whole number",
-    "null": "null",
-    "number": "a number",
-    "object": "a mapping of keys to values",
-    "string": "text",
-}
-
-
-NAMES = "use lower-case letters, digits and _, beginning with a letter, 50 of them at most"
 MOST_COMBINATIONS = 3600  # of the values of a transformation's parameters, as many as a rotation has angles
 
 
 def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
-    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, numbers are finite, figures ask only for what
-    is measured and for test images that there are, transformations change something, the data sets have as many classes
-    as each other, and no fewer than there are shards, what is one's own has names and files of its own, and questions
-    can be answered.
+    `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured and for
+    test images that there are, transformations change something, the data sets have as many classes as each other, and
+    no fewer than there are shards, and images large enough for the models, what is one's own has names and files of its
+    own, and questions can be answered.
     """
     schema = named(schema, config)
-    # JSON Schema takes 10.0 for an integer, Python's range() does not; and NaN lies within all limits
-    types = jsonschema.Draft202012Validator.TYPE_CHECKER.redefine_many(
-        {
-            "integer": lambda _, value: isinstance(value, int) and not isinstance(value, bool),
-            "number": lambda _, value: (
-                isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-            ),
-        }
-    )
-    validator = jsonschema.validators.extend(jsonschema.Draft202012Validator, type_checker=types)(schema)
-    try:
-        listed = list(validator.iter_errors(config))
-    except RecursionError:  # YAML can say that
-        return ["the configuration contains itself: write out what an alias (*name) stands for."]
-    errors: dict[str, ValidationError] = {}
-    for error in sorted(listed, key=lambda error: (_dotted(error), error.validator != "type")):
-        key = _dotted(error)
-        if "propertyNames" in error.absolute_schema_path:
-            key += f"/{error.instance!r}"
-        elif error.validator in ("additionalProperties", "required"):
-            key += f"/{error.validator}"
-        errors.setdefault(key, error)  # of several about one value, that about its type
-    found = [sentence for error in errors.values() for sentence in _sentences(error, schema)]
-    found = list(dict.fromkeys(found)) or [*_own(config)]
-    if found:
+    if found := sentences.problems(config, schema) or [*_own(config)]:
         return found
     infos = known(config)
     return [
         *_classes(config, infos),
+        *_too_small(config["models"], infos),
         *_transformations(config),
         *_unmeasured(config, schema),
         *_missing_images(config, infos),
         *(sentence for question in config.get("questions", []) for sentence in unanswerable(question, config, schema)),
     ]
+
+
+def leave_out(config: dict[str, Any]) -> list[str]:
+    """Take the trainings and transformations that are null out of `config`; the keys of these.
+
+    The configuration files of a study are merged, and so one of them leaves out what another has.
+    """
+    left = [
+        (section, name)
+        for section in ("trainings", "transformations")
+        if isinstance(config.get(section), dict)
+        for name, one in config[section].items()
+        if one is None
+    ]
+    for section, name in left:
+        del config[section][name]
+    return [f"{section}.{name}" for section, name in left]
 
 
 def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
@@ -124,33 +100,6 @@ def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) 
     return []
 
 
-def repeated(text: str) -> list[str]:
-    """A sentence for each key that stands twice in the same mapping of a YAML text, where YAML takes the last one."""
-    try:
-        found = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader)))
-    except (yaml.YAMLError, RecursionError):  # JSON with tabs; what contains itself, which `problems` says
-        return []
-    return [
-        f"{key.value} stands twice in the same mapping, in lines {first + 1} and {key.start_mark.line + 1}: keep one."
-        for key, first in found
-    ]
-
-
-def _repeated(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
-    """The keys that stand twice below a node, each with the line of the first one."""
-    if isinstance(node, yaml.MappingNode):
-        lines: dict[str, int] = {}
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode) and key.value in lines:
-                yield key, lines[key.value]
-            elif isinstance(key, yaml.ScalarNode):
-                lines[key.value] = key.start_mark.line
-            yield from _repeated(value)
-    elif isinstance(node, yaml.SequenceNode):
-        for value in node.value:
-            yield from _repeated(value)
-
-
 def _sections(config: Any, *names: str) -> list[Any]:
     return [config.get(name) if isinstance(config, dict) else None for name in names]
 
@@ -170,7 +119,7 @@ def _own(config: dict[str, Any]) -> Iterator[str]:
             yield f"own_data.{name}.folder: {error}."
     for name, own in config.get("own_models", {}).items():
         if (weights := own.get("weights")) is not None and not Path(weights).is_file():
-            yield f"own_models.{name}.weights is {_show(weights)}, which is no file: correct the path, or leave it out."
+            yield f"own_models.{name}.weights is {show(weights)}, which is no file: correct the path, or leave it out."
 
 
 def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
@@ -181,6 +130,15 @@ def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     shards, fewest = config.get("measurement", {}).get("shards", 1), min(counts.values())
     if shards > fewest:
         yield f"measurement.shards is {shards}, but there are {fewest} classes: it must be at most {fewest}."
+
+
+def _too_small(models: list[str], infos: dict[str, Info]) -> Iterator[str]:
+    for (dataset, info), model in product(infos.items(), models):
+        if info.image_size < (smallest := SMALLEST.get(model, 1)):
+            yield (
+                f"own_data.{dataset}.image_size is {info.image_size}, but {model} needs {smallest} pixels or more: "
+                "raise it, or leave the model out."
+            )
 
 
 def _transformations(config: dict[str, Any]) -> Iterator[str]:
@@ -206,8 +164,8 @@ def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]
     for position, name in enumerate(_aggregations("figures", config, schema)):
         if name not in measured:
             yield (
-                f"figures.aggregations[{position}] is {_show(name)}, which measurement.aggregations does not list: "
-                f"choose from {_list(measured)}, or measure it."
+                f"figures.aggregations[{position}] is {show(name)}, which measurement.aggregations does not list: "
+                f"choose from {listed(measured)}, or measure it."
             )
 
 
@@ -226,10 +184,10 @@ def _missing_images(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[
 def _retraining(parameters: dict[str, Any], trainings: list[str]) -> Iterator[str]:
     for key in ("from", "to"):
         if (name := parameters[key]) not in trainings:
-            known = f"trainings does not have: choose from {_list(trainings)}"
-            yield f"retraining.{key} is {_show(name)}{_hint(name, trainings)}, which {known}."
+            known = f"trainings does not have: choose from {listed(trainings)}"
+            yield f"retraining.{key} is {show(name)}{did_you_mean(name, trainings)}, which {known}."
     if parameters["from"] == parameters["to"]:
-        yield f"retraining.from and retraining.to are both {_show(parameters['to'])}: name two trainings."
+        yield f"retraining.from and retraining.to are both {show(parameters['to'])}: name two trainings."
 
 
 def _emergence(epochs: list[int], config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -254,125 +212,3 @@ def _trained(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[i
             epochs = own
         if own != 0:
             yield epochs, f"{model} on {dataset}, {name},"
-
-
-def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:
-    """One sentence for an error, or several where jsonschema reports several faults as one."""
-    where, value, allowed = _dotted(error), error.instance, error.validator_value
-    if "propertyNames" in error.absolute_schema_path:
-        if error.validator == "enum":
-            yield _unknown_key(where, value, allowed, error.schema.get("description"))
-        else:
-            yield f"{where} has the key {_show(value)}: {error.schema.get('description', NAMES)}."
-    elif error.validator == "additionalProperties":
-        keys = list(error.schema["properties"])
-        for key in [key for key in value if key not in keys]:
-            hint = _elsewhere(key, schema) if not error.absolute_path else ""
-            yield _unknown_key(where, key, keys, hint=hint)
-    elif error.validator == "required":
-        for key in allowed:
-            if key not in value:
-                yield f"{where} lacks the key '{key}'."
-    elif error.validator == "uniqueItems":
-        twice = next((item for position, item in enumerate(value) if item in value[:position]), value[-1])
-        yield f"{where} lists {_show(twice)} twice: each entry may stand there once."
-    else:
-        hint = _hint(value, allowed) if error.validator == "enum" else ""
-        yield f"{where} is {_show(value)}{hint}: {_rule(error)}."
-
-
-def _rule(error: ValidationError) -> str:
-    """What a value must be."""
-    limit = error.validator_value
-    match error.validator:
-        case "enum":
-            return f"choose from {_list(limit)}"
-        case "type":
-            allowed = [limit] if isinstance(limit, str) else limit
-            return f"it must be {' or '.join(TYPES[name] for name in allowed)}{_misread(error.instance, allowed)}"
-        case "minimum":
-            return f"it must be at least {limit}"
-        case "maximum":
-            return f"it must be at most {limit}"
-        case "exclusiveMinimum":
-            return f"it must be more than {limit}"
-        case "exclusiveMaximum":
-            return f"it must be less than {limit}"
-        case "minItems" | "minProperties":
-            return "name at least one"
-        case "minLength":
-            return "it may not be empty"
-        case "pattern" if "examples" in error.schema:
-            return f"write it as {error.schema['examples'][0]}"
-        case "pattern":
-            signs = "< > { } or " if "<" in limit else ""
-            return f"it may not be empty or contain {signs}line breaks, tabs and the like"
-    return error.message
-
-
-def _misread(value: Any, allowed: list[str]) -> str:
-    """What YAML made of a value that was meant as one of the allowed types."""
-    if isinstance(value, str) and {"integer", "number"} & set(allowed) and _number(value):
-        return f" (YAML reads this spelling as text: write {_number(value)})"
-    if "string" in allowed and isinstance(value, bool | int | float | date):
-        kind = "true or false" if isinstance(value, bool) else "a date" if isinstance(value, date) else "a number"
-        return f" (YAML reads this spelling as {kind}: put it in quotes)"
-    return ""
-
-
-def _unknown_key(where: str, key: Any, keys: list[str], description: str | None = None, hint: str = "") -> str:
-    return f"{where} has no key {_show(key)}{_hint(key, keys) or hint}: its keys are {description or _list(keys)}."
-
-
-def _elsewhere(key: Any, schema: dict[str, Any]) -> str:
-    """The hint for a key that belongs into another mapping."""
-    places = [".".join(path) for path in _paths(schema, schema) if path[-1] == key]
-    return f" (did you mean {places[0]}?)" if places else ""
-
-
-def _paths(part: dict[str, Any], schema: dict[str, Any]) -> Iterator[list[str]]:
-    """Every key that the schema names, with those above it."""
-    shared = schema["$defs"][part["$ref"].rpartition("/")[2]] if "$ref" in part else {}
-    for key, value in (shared.get("properties", {}) | part.get("properties", {})).items():
-        yield [key]
-        yield from ([key, *path] for path in _paths(value, schema))
-
-
-def _hint(value: Any, allowed: list[Any]) -> str:
-    names = [name for name in allowed if isinstance(name, str)]
-    nearest = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.7) if isinstance(value, str) else []
-    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
-
-
-def _dotted(error: ValidationError) -> str:
-    """architectures.resnet.default.depth, models[1]"""
-    steps = (f"[{part}]" if isinstance(part, int) else f".{_short(str(part))}" for part in error.absolute_path)
-    return "".join(steps).removeprefix(".") or "the configuration"
-
-
-def _show(value: Any) -> str:
-    """A value as it may stand in a sentence."""
-    try:
-        text = f"'{value}'" if isinstance(value, str) else json.dumps(value, default=str)
-    except (TypeError, ValueError):  # a mapping whose keys are dates
-        text = str(value)
-    return _short(text)
-
-
-def _short(text: str) -> str:
-    """A text on one line, and not too long."""
-    text = "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
-    return text if len(text) <= 100 else f"{text[:60]}… ({len(text)} letters)"
-
-
-def _list(names: list[Any]) -> str:
-    return ", ".join(map(str, names))
-
-
-def _number(text: Any) -> str | None:
-    """A number that was read as text, in a spelling that YAML reads as a number."""
-    try:
-        value = float(text)
-    except (TypeError, ValueError):
-        return None
-    return repr(int(value) if value.is_integer() and text.strip().isdigit() else value)
