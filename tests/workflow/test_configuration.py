@@ -502,12 +502,22 @@ def test_what_cannot_be_measured_under_is_a_sentence(shift: dict[str, Any], sent
     assert found.startswith(f"transformations.shift{sentence}")
 
 
-@pytest.mark.parametrize("aggregations", [["spatial"], None])
-def test_stability_is_asked_of_one_value_a_map(aggregations: list[str] | None) -> None:
+@pytest.mark.parametrize(
+    ("aggregations", "refused"),
+    [
+        (["spatial"], "spatial"),
+        (["spatial", "same_equivariance"], "spatial and same_equivariance"),
+        (["same_equivariance", "max"], None),
+        (None, None),
+    ],
+)
+def test_stability_is_asked_of_one_value_a_map(aggregations: list[str] | None, refused: str | None) -> None:
     figures = {} if aggregations is None else {"aggregations": aggregations}
-    assert configuration.problems(study(questions=["stability"], figures=figures), SCHEMA) == [
-        "stability has no answer for spatial, the only one of figures.aggregations: add mean, max or sum there."
-    ] * (aggregations is not None)
+    measurement = {"aggregations": ["max", "spatial", "same_equivariance"]} if aggregations else {}
+    asked = study(questions=["stability"], figures=figures, measurement=measurement)
+    assert configuration.problems(asked, SCHEMA) == [
+        f"stability has no answer for {refused} of figures.aggregations: add mean, max or sum there."
+    ] * (refused is not None)
 
 
 def test_transfer_is_asked_of_several_data_sets() -> None:

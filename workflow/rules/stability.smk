@@ -1,7 +1,6 @@
 # Is it stable? What chance, in seeds and in test images, does to layer means.
 
-# What a bootstrap is kept for: one value a map, not one a position
-BOOTSTRAPPED = [name for name in config["figures"]["aggregations"] if name != "spatial"]
+BOOTSTRAPPED = [name for name in config["figures"]["aggregations"] if name in configuration.ONE_VALUE]
 
 # What differences are looked for, and how surely
 WANTED = {key: config["stability"][key] for key in ("confidence", "power", "difference")}

@@ -12,6 +12,7 @@ from rotvar.errors import InputError
 from rotvar.study import sentences
 from rotvar.study.sentences import did_you_mean, listed, show
 
+ONE_VALUE = ("mean", "max", "sum")  # the aggregations that make one value of a map, not one a position
 MOST_COMBINATIONS = 3600  # of the values of a transformation's parameters, as many as a rotation has angles
 
 
@@ -90,9 +91,9 @@ def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) 
         return [*_retraining(parameters, list(config["trainings"]))]
     if question == "emergence":
         return [*_emergence(parameters["epochs"], config, schema)]
-    if question == "stability" and set(_aggregations("figures", config, schema)) == {"spatial"}:
+    if question == "stability" and not set(ONE_VALUE).intersection(asked := _aggregations("figures", config, schema)):
         return [
-            "stability has no answer for spatial, the only one of figures.aggregations: add mean, max or sum there."
+            f"stability has no answer for {' and '.join(asked)} of figures.aggregations: add mean, max or sum there."
         ]
     if question == "transfer" and len(config["datasets"]) < 2:
         alone = config["datasets"][0]
