@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +20,9 @@ from rotvar import variance
 from rotvar.statistics.moments import Arithmetic
 
 torch.set_num_threads(1)
+
+# A shell lets what it starts in the background, such as the tests, ignore Ctrl-C, and so would all that these start
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 os.environ["TRITON_INTERPRET"] = "1"  # what Triton compiles for a GPU is computed by the CPU, step by step
 

@@ -66,11 +66,12 @@ def test_the_floor_is_that_of_quarter_turns(measured: Path) -> None:
 def test_the_figure_has_a_panel_for_each_measure(measured: Path) -> None:
     text = (measured / FIGURES / "measures.svg").read_text()
     for words in (
-        "Normalized variance (mean)",
-        "Normalized distance (mean)",
-        "p < 0.05 (mean)",
-        "Local / global",
-        "floor",
+        "Normalized variance",
+        "Normalized distance",
+        "p < 0.05",
+        "Local / global firing rate",
+        "Maps turned back: normalized variance",
+        "interpolation floor",
     ):
         assert words.replace("<", "&lt;") in text
     assert (measured / FIGURES / "heatmap_same_equivariance_stratified.svg").exists()
