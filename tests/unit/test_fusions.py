@@ -1,4 +1,4 @@
-"""Layers that are fused with the convolution before them compute and measure the same as one by one."""
+"""Layers that are fused with the one before them compute and measure the same as one by one."""
 
 from collections.abc import Iterator
 
@@ -44,9 +44,17 @@ NETWORKS = {
     "ReLU in place": lambda: [normalization(), nn.ReLU(inplace=True)],
     "ReLU, then normalization": lambda: [nn.ReLU(), normalization()],
     "another non-linearity": lambda: [normalization(), nn.ELU()],
+    "ELU, then normalization": lambda: [nn.ELU(), normalization()],
+    "ELU, then both": lambda: [nn.ELU(), normalization(), nn.ReLU()],
+    "a residual sum, then ReLU": lambda: [Sum(), nn.ReLU()],
     "a single position": lambda: [nn.AdaptiveAvgPool2d(1), convolution(), normalization(), nn.ReLU()],
     "more of the same": lambda: [normalization(), nn.ReLU(), convolution(), normalization(), nn.ReLU()],
 }
+
+
+class Sum(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + functional.max_pool2d(x, 3, stride=1, padding=1)
 
 
 def network(following: list[nn.Module], channels: int = 1) -> nn.Sequential:
@@ -208,6 +216,24 @@ def test_a_normalization_without_statistics_is_not_fused():
     model = nn.Sequential(convolution(1), normalization(), nn.ReLU())
     model[1].running_mean = model[1].running_var = None
     assert found(model) == {}
+
+
+def test_what_writes_where_others_may_read_is_not_fused():
+    assert found(nn.Sequential(convolution(1), nn.ELU(inplace=True), normalization())) == {}
+
+
+def test_a_sum_whose_channels_are_last_is_not_fused(fused):
+    class ChannelsLast(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm, self.fc = convolution(1), nn.LayerNorm(3), nn.Linear(3, 2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.conv(x).permute(0, 2, 3, 1)
+            return self.fc(functional.relu(self.norm(x) + x)).mean((1, 2))
+
+    table = measure(ChannelsLast())
+    assert not fused and len(table.query("layer == 'relu' and stratum == 'all' and aggregation == 'mean'")) == 3
 
 
 def test_what_another_layer_reads_is_not_fused():

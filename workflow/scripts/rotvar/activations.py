@@ -29,8 +29,8 @@ class Layer:
 
 Record = Callable[[Layer, Tensor], None]
 Show = Callable[[Layer, object, int], None]
-# Takes a convolution and the layers to fuse with it, and the convolution's output; returns what the last of them makes
-# of it, or None where they have to go one by one
+# Takes a layer and those to fuse with it, and the first one's output; returns what the last of them makes of it, or
+# None where they have to go one by one
 Fuse = Callable[[list[Layer], Fusion, Tensor], Tensor | None]
 
 
@@ -67,8 +67,8 @@ class Recorder:
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
 
-        fuse: computes the layers to fuse with a convolution (`fusions`) and records all of them, where the network is
-        traced and all are shown.
+        fuse: computes the layers to fuse with another (`fusions`) and records all of them, where the network is traced
+        and all are shown.
         """
 
         def show(layer: Layer, output: object, axis: int) -> None:
@@ -216,7 +216,7 @@ class _Interpreter(fx.Interpreter):
         values = output[0] if isinstance(output, tuple) and n in self.layers else output  # attention's weights, too
         axis = self.axes.find(n, values, self.env)
         fusion = self.fusions.get(n)
-        if fusion:
+        if fusion and axis in (1, None):
             shown = [self.layers[node] for node in (n, *fusion.nodes)]
             last = self.fuse(shown, fusion, output)
             if last is not None:

@@ -1,9 +1,10 @@
-"""The batch normalization and the ReLU after a convolution, which are computed in the pass that takes the statistics.
+"""The batch normalization and the ReLU after a layer of maps, computed in the pass that takes its statistics.
 
-One by one, the three layers and their statistics take five passes over the convolution's output; fused, one
+One by one, the three layers and their statistics take five passes over the first one's output; fused, one
 (`kernels.fuse`, `gpu_kernels.fuse`).
 """
 
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeGuard
@@ -16,7 +17,7 @@ RELUS = (torch.relu, torch.relu_, nn.functional.relu, "relu", "relu_")
 
 @dataclass(frozen=True)
 class Fusion:
-    """What is fused with a convolution, whose output nothing else reads: a batch normalization, a ReLU or both."""
+    """What is fused with a layer whose output nothing else reads: a batch normalization, a ReLU or both."""
 
     nodes: tuple[fx.Node, ...]
     normalization: nn.BatchNorm2d | None
@@ -37,11 +38,11 @@ class Fusion:
 
 
 def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:
-    """What can be fused with each convolution of a traced network, if anything; targets: the module or function of each
-    of its nodes."""
+    """What can be fused with each layer of a traced network, if anything; targets: the module or function of each of
+    its nodes."""
     found = {}
     for node, target in targets.items():
-        if not isinstance(target, nn.Conv2d) or hooked(target):
+        if not makes_a_tensor(target):
             continue
         nodes = []
         normalization = None
@@ -56,6 +57,13 @@ def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:
         if nodes:
             found[node] = Fusion(tuple(nodes), normalization, rectified)
     return found
+
+
+def makes_a_tensor(target: object) -> bool:
+    """Whether an operation's output is memory of its own, in which fused layers may write."""
+    if isinstance(target, nn.Conv2d | nn.ELU):
+        return not hooked(target) and not getattr(target, "inplace", False)
+    return target is operator.add
 
 
 def normalizes(target: object) -> TypeGuard[nn.BatchNorm2d]:

@@ -77,7 +77,7 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 def fuse(
     output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a convolution in the pass that takes the statistics of all.
+    """Compute the batch normalization and the ReLU after a layer in the pass that takes the statistics of all.
 
     Arguments and result are those of `kernels.fuse`.
     """
@@ -88,7 +88,7 @@ def fuse(
 def _through(
     maps: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, kept: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """`fuse` for maps of rows x channels x positions, which stay as they are where nothing follows the convolution."""
+    """`fuse` for maps of rows x channels x positions, which stay as they are where nothing follows the layer."""
     rows, channels, positions = maps.shape
     scale, shift = normalization or (maps, maps)  # which are not read then
     stages = 1 + (normalization is not None) + rectified

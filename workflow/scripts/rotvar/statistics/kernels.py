@@ -81,13 +81,13 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 def fuse(
     output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a convolution in the pass that takes the statistics of all.
+    """Compute the batch normalization and the ReLU after a layer in the pass that takes the statistics of all.
 
     output: rows x channels x height x width, float32, channels last; in place it becomes what the last of the layers
     makes of it. normalization: a scale and a shift for each channel, if there is one; rectified: whether there is a
     ReLU. normalized: of the same shape and layout, to keep the output of the normalization in.
 
-    Returns what `mean_and_max` would, for the convolution and for each of the layers after it.
+    Returns what `mean_and_max` would, for the layer and for each of those after it.
     """
     rows, channels = output.shape[:2]
     maps = output.permute(0, 2, 3, 1).view(rows, -1)

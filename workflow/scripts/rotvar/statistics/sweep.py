@@ -75,7 +75,7 @@ class Sweep:
         self.firing_rate = firing_rate
         self.keep = keep
         self.layers: dict[Layer, Layerwise] = {}  # in execution order
-        # Batch normalizations whose statistics at each position are those of a convolution, scaled and shifted
+        # Batch normalizations whose statistics at each position are those of the layer before, scaled and shifted
         self.normalized: dict[Layer, tuple[Layer, Tensor, Tensor]] = {}
 
     @property
@@ -95,17 +95,17 @@ class Sweep:
     def fuse(
         self, layers: Sequence[Layer], fusion: Fusion, output: Tensor, rotations: int, done: Done
     ) -> Tensor | None:
-        """Take in a convolution's output and those of the layers fused with it, which are computed here.
+        """Take in a layer's output and those of the layers fused with it, which are computed here.
 
-        Returns the output of the last of `layers`, which takes the place of the convolution's in memory; or None, with
+        Returns the output of the last of `layers`, which takes the place of the first one's in memory; or None, with
         nothing done, where layers go one by one: other types and layouts, and what is not compiled.
         """
         if not isinstance(self.by, Compiled):
             return None
         if output.dtype != torch.float32 or not output.is_contiguous(memory_format=torch.channels_last):
             return None
-        convolution, *following = layers
-        self._take(convolution, output, rotations, done, BY_POSITION)
+        first, *following = layers
+        self._take(first, output, rotations, done, BY_POSITION)
         normalization = fusion.scale_and_shift()
         outputs = [output for _ in layers]
         if normalization:
@@ -113,7 +113,7 @@ class Sweep:
             kept = BY_POSITION.intersection(kept_series(positions, self.aggregations))
             if "spatial" in kept:
                 self._series_of(following[0], positions, "spatial")
-                self.normalized[following[0]] = convolution, *normalization
+                self.normalized[following[0]] = first, *normalization
                 done.add((following[0], "spatial"))
             if kept - {"spatial"}:
                 outputs[1] = torch.empty_like(output)
@@ -125,8 +125,8 @@ class Sweep:
 
     def finish_class(self, label: int) -> None:
         """Close the class whose images have gone by."""
-        for layer, (convolution, scale, shift) in self.normalized.items():
-            self.layers[layer].series["spatial"].follow(self.layers[convolution].series["spatial"], scale, shift)
+        for layer, (before, scale, shift) in self.normalized.items():
+            self.layers[layer].series["spatial"].follow(self.layers[before].series["spatial"], scale, shift)
         for series in self._series():
             series.finish_class(label)
 
