@@ -1,5 +1,6 @@
 """The measure is what its definition says: against closed forms, and against the literal evaluation in float64."""
 
+import gc
 import tracemalloc
 
 import numpy as np
@@ -10,14 +11,15 @@ import torchvision
 from oracle import activations
 from oracle import measure as literal_measure
 from test_properties import by_key
-from torch import nn
+from torch import fx, nn
 
 from rotvar import models
 from rotvar.columns import MEASURES
 from rotvar.errors import InputError
 from rotvar.rotation import angles
 from rotvar.statistics.firing import RATES
-from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS
+from rotvar.statistics.moments import Moments
+from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS, Sweep
 from rotvar.system import memory
 from rotvar.transformations import Transformation
 from rotvar.variance import measure, sweep
@@ -351,6 +353,21 @@ def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch)
     with pytest.raises(InputError, match=sentence):
         measure(conv, images, labels, ["a", "b"], angles(16))
     assert len(measure(conv, images, labels, ["a", "b"], angles(2), aggregations=["mean"])) == 8 * 4
+
+
+@pytest.mark.parametrize("untraceable", [False, True])
+def test_statistics_give_their_memory_back_at_once(untraceable, monkeypatch):
+    """Not when Python next looks for circles: another measurement may need it."""
+    model, *given = small()
+    if untraceable:
+        monkeypatch.setattr(fx.Tracer, "trace", lambda *_: 1 / 0)
+    gc.collect()
+    gc.disable()
+    try:
+        measure(model, *given, angles(2))
+        assert not [each for each in gc.get_objects() if isinstance(each, Sweep | Moments)]
+    finally:
+        gc.enable()
 
 
 def test_a_table_that_would_not_fit_is_refused_before_the_sweep(monkeypatch):

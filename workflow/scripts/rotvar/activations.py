@@ -207,7 +207,10 @@ class _Interpreter(fx.Interpreter):
 
     def run_shown(self, batch: Tensor, show: Show, fuse: Fuse) -> Tensor:
         self.show, self.fuse, self.computed = show, fuse, {}
-        return self.run(batch)
+        try:
+            return self.run(batch)
+        finally:
+            del self.show, self.fuse  # which hold what they record into, and this, in a circle
 
     def run_node(self, n: fx.Node) -> Any:
         if n in self.computed:
