@@ -760,3 +760,10 @@ def test_names_are_those_of_the_catalogue_and_ones_own() -> None:
 
 def test_names_are_safe_in_wildcards() -> None:
     assert all(re.fullmatch("[a-z][a-z0-9_]*", name) for name in (*DATASETS, *MODELS))
+
+
+def test_names_that_cannot_be_printed_are_spelt_out() -> None:
+    config = {"models": ["mine\x1e", None], "own_models": {"mine\x1f": None}}
+    problems = configuration.problems(config, SCHEMA)
+    assert any("resnet, mine\\x1f." in problem for problem in problems)
+    assert all(problem.isprintable() for problem in problems)

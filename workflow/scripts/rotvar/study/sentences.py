@@ -81,12 +81,12 @@ def did_you_mean(value: Any, allowed: list[Any]) -> str:
     """The hint that the nearest of the allowed names was meant, if one is near."""
     names = [name for name in allowed if isinstance(name, str)]
     nearest = difflib.get_close_matches(value.lower(), names, n=1, cutoff=0.7) if isinstance(value, str) else []
-    return f" (did you mean '{nearest[0]}'?)" if nearest else ""
+    return f" (did you mean '{_short(nearest[0])}'?)" if nearest else ""
 
 
 def listed(names: list[Any]) -> str:
     """Names as they may stand in a sentence."""
-    return ", ".join(map(str, names))
+    return ", ".join(_short(str(name)) for name in names)
 
 
 def _repeated(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
