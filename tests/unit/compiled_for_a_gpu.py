@@ -42,3 +42,4 @@ for channels in (1, 20, 64):
     gpu_kernels.fuse(maps, (factors[0], factors[1]), True, maps)
 for normalization, rectified in ((None, True), ((factors[0], factors[1]), False), ((factors[0], factors[1]), True)):
     gpu_kernels.fuse(maps, normalization, rectified, None)
+gpu_kernels.fuse(maps, alpha=1.0)

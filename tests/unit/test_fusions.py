@@ -44,8 +44,11 @@ NETWORKS = {
     "ReLU in place": lambda: [normalization(), nn.ReLU(inplace=True)],
     "ReLU, then normalization": lambda: [nn.ReLU(), normalization()],
     "another non-linearity": lambda: [normalization(), nn.ELU()],
+    "ELU alone": lambda: [nn.ELU(alpha=0.3)],
     "ELU, then normalization": lambda: [nn.ELU(), normalization()],
     "ELU, then both": lambda: [nn.ELU(), normalization(), nn.ReLU()],
+    "ELU in place": lambda: [nn.ELU(inplace=True), normalization()],
+    "an ELU that others read": lambda: [nn.ELU(), Sum(), nn.ReLU()],
     "a residual sum, then ReLU": lambda: [Sum(), nn.ReLU()],
     "a single position": lambda: [nn.AdaptiveAvgPool2d(1), convolution(), normalization(), nn.ReLU()],
     "more of the same": lambda: [normalization(), nn.ReLU(), convolution(), normalization(), nn.ReLU()],
@@ -78,8 +81,8 @@ def fused(compiled, monkeypatch) -> Iterator[list[int]]:
     calls: list[int] = []
     fuse = compiled.fuse
 
-    def counted(*arguments):
-        pooled = fuse(*arguments)
+    def counted(*arguments, **options):
+        pooled = fuse(*arguments, **options)
         calls.append(len(pooled))
         return pooled
 
@@ -128,11 +131,13 @@ def test_the_network_computes_what_it_computes_alone(name, compiled):
     model, batch = network(NETWORKS[name]()), images().contiguous(memory_format=torch.channels_last)
 
     def fuse(layers, fusion, output):
-        compiled.fuse(output, fusion.scale_and_shift(), fusion.rectified, None)
+        alpha = fusion.elu.alpha if fusion.elu else None
+        compiled.fuse(output, fusion.scale_and_shift(), fusion.rectified, None, alpha)
         return output
 
     with torch.inference_mode():
-        torch.testing.assert_close(Recorder(model).run(batch, lambda *_: None, fuse), model(batch), rtol=1e-6, atol=0)
+        found = Recorder(model).run(batch, lambda *_: None, fuse)
+        torch.testing.assert_close(found, model(batch), rtol=1e-6, atol=1e-7)
 
 
 def test_where_memory_runs_out_nothing_is_counted_twice():
@@ -218,8 +223,20 @@ def test_a_normalization_without_statistics_is_not_fused():
     assert found(model) == {}
 
 
-def test_what_writes_where_others_may_read_is_not_fused():
-    assert found(nn.Sequential(convolution(1), nn.ELU(inplace=True), normalization())) == {}
+def test_what_writes_where_others_may_read_is_not_fused_with_what_follows():
+    assert found(nn.Sequential(convolution(1), nn.ELU(inplace=True), normalization())) == {"0": ["1"]}
+
+
+def test_each_layer_is_shown_once(compiled):
+    model = network([nn.ELU(), normalization(), nn.ReLU()])
+    shown: list[str] = []
+
+    def fuse(layers, fusion, output):
+        shown.extend(layer.name for layer in layers if layer.name not in shown)
+        return output
+
+    Recorder(model).run(images(), lambda layer, _: shown.append(layer.name), fuse)
+    assert shown == ["0", "1", "2", "3", "5"]
 
 
 def test_a_sum_whose_channels_are_last_is_not_fused(fused):
@@ -314,8 +331,24 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(compiled, sid
 
 
 @pytest.mark.parametrize("side", [5, 40])
-def test_nan_goes_through_a_relu(compiled, side):
+@pytest.mark.parametrize("following", [{"rectified": True}, {"alpha": 0.5}], ids=["ReLU", "ELU"])
+def test_nan_stays_nan(compiled, following, side):
     x = torch.ones(2, 3, side, side).contiguous(memory_format=torch.channels_last)
     x[1, 2, 1, 1] = torch.nan
-    compiled.fuse(x, None, True, None)
+    compiled.fuse(x, **following)
     assert torch.equal(x.isnan().nonzero(), torch.tensor([[1, 2, 1, 1]]))
+
+
+def test_an_elu_is_exact_but_for_rounding(compiled):
+    """Also where exp(x) - 1 is as small as x, and where it is all but -1."""
+    x = torch.logspace(-30, 3, 4 * 3 * 40 * 40).view(4, 3, 40, 40)
+    x = torch.cat([x, -x, x.new_tensor([0.0, torch.inf, -torch.inf]).repeat(1, 40, 40, 1).movedim(3, 1)])
+    output = x.contiguous(memory_format=torch.channels_last).clone()
+    ((means, maxima), (activated_means, activated_maxima)) = compiled.fuse(output[:8], alpha=0.7)
+    compiled.fuse(output[8:], alpha=0.7)
+    expected = functional.elu(x.double(), alpha=0.7)
+    torch.testing.assert_close(output.double(), expected, rtol=4e-7, atol=0)
+    for found, values in ((means, x), (activated_means, output)):
+        torch.testing.assert_close(found, values[:8].double().mean((2, 3)), rtol=1e-6, atol=1e-9)
+    for found, values in ((maxima, x), (activated_maxima, output)):
+        assert torch.equal(found, values[:8].amax((2, 3)))

@@ -213,9 +213,8 @@ class _Interpreter(fx.Interpreter):
             del self.show, self.fuse  # which hold what they record into, and this, in a circle
 
     def run_node(self, n: fx.Node) -> Any:
-        if n in self.computed:
-            return self.computed.pop(n)
-        output = super().run_node(n)
+        fused = n in self.computed  # with one before it: it has been shown
+        output = self.computed.pop(n) if fused else super().run_node(n)
         values = output[0] if isinstance(output, tuple) and n in self.layers else output  # attention's weights, too
         axis = self.axes.find(n, values, self.env)
         fusion = self.fusions.get(n)
@@ -226,7 +225,7 @@ class _Interpreter(fx.Interpreter):
                 self.axes.found |= dict.fromkeys(fusion.nodes, 1)
                 self.computed = dict.fromkeys(fusion.nodes, last)
                 return output
-        if n in self.layers:
+        if n in self.layers and not fused:
             self.show(self.layers[n], values, 1 if axis is None else axis)
         return output
 

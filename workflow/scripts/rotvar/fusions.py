@@ -1,4 +1,5 @@
-"""The batch normalization and the ReLU after a layer of maps, computed in the pass that takes its statistics.
+"""What follows a layer of maps, a batch normalization and a ReLU or an ELU, computed in the pass that takes its
+statistics.
 
 One by one, the three layers and their statistics take five passes over the first one's output; fused, one
 (`kernels.fuse`, `gpu_kernels.fuse`).
@@ -17,11 +18,12 @@ RELUS = (torch.relu, torch.relu_, nn.functional.relu, "relu", "relu_")
 
 @dataclass(frozen=True)
 class Fusion:
-    """What is fused with a layer whose output nothing else reads: a batch normalization, a ReLU or both."""
+    """What is fused with a layer whose output nothing else reads: a batch normalization, a ReLU or both; or an ELU."""
 
     nodes: tuple[fx.Node, ...]
-    normalization: nn.BatchNorm2d | None
-    rectified: bool
+    normalization: nn.BatchNorm2d | None = None
+    rectified: bool = False
+    elu: nn.ELU | None = None
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor] | None:
         """The normalization in evaluation mode as scale * x + shift, a number a channel (Ioffe and Szegedy 2015, arXiv
@@ -47,6 +49,9 @@ def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:
         nodes = []
         normalization = None
         follower = only_reader(node)
+        if follower and isinstance(elu := targets[follower], nn.ELU) and not hooked(elu):
+            found[node] = Fusion((follower,), elu=elu)
+            continue
         if follower and normalizes(norm := targets[follower]):
             normalization = norm
             nodes.append(follower)

@@ -70,36 +70,46 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 
     A maximum is NaN or infinite where any of its values is.
     """
-    ((mean, top),) = _through(values, None, False, None)
+    ((mean, top),) = _through(values)
     return mean, top
 
 
 def fuse(
-    output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
+    output: Tensor,
+    normalization: tuple[Tensor, Tensor] | None = None,
+    rectified: bool = False,
+    normalized: Tensor | None = None,
+    alpha: float | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a layer in the pass that takes the statistics of all.
+    """Compute the batch normalization and the ReLU after a layer, or the ELU, in the pass that takes the statistics of
+    all.
 
     Arguments and result are those of `kernels.fuse`.
     """
     kept = None if normalized is None else normalized.view(*normalized.shape[:2], -1)
-    return _through(output.view(*output.shape[:2], -1), normalization, rectified, kept)
+    return _through(output.view(*output.shape[:2], -1), normalization, rectified, kept, alpha)
 
 
 def _through(
-    maps: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, kept: Tensor | None
+    maps: Tensor,
+    normalization: tuple[Tensor, Tensor] | None = None,
+    rectified: bool = False,
+    kept: Tensor | None = None,
+    alpha: float | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
     """`fuse` for maps of rows x channels x positions, which stay as they are where nothing follows the layer."""
     rows, channels, positions = maps.shape
     scale, shift = normalization or (maps, maps)  # which are not read then
-    stages = 1 + (normalization is not None) + rectified
+    follows = normalization is not None or alpha is not None
+    stages = 1 + follows + rectified
     mean = torch.empty(stages, rows, channels, dtype=torch.float64, device=maps.device)
     top = maps.new_empty(stages, rows, channels)
     block = min(64, max(16, triton.next_power_of_2(channels)))
     with torch.cuda.device_of(maps):
         _reduce[rows, triton.cdiv(channels, block)](
-            maps, scale, shift, maps if kept is None else kept, mean, top, rows, channels, positions, *maps.stride(),
-            NORMALIZED=normalization is not None, RECTIFIED=rectified, KEPT=kept is not None,
-            ROWS=TILE // block, BLOCK=block,
+            maps, scale, shift, alpha or 0.0, maps if kept is None else kept, mean, top, rows, channels, positions,
+            *maps.stride(), NORMALIZED=normalization is not None, ACTIVATED=alpha is not None, RECTIFIED=rectified,
+            KEPT=kept is not None, ROWS=TILE // block, BLOCK=block,
         )  # fmt: skip
     return [*zip(mean, top, strict=True)]
 
@@ -250,14 +260,15 @@ def _over_rotations(  # type: ignore[no-untyped-def]
     tl.store(variance_of_means + unit, of_means, mask=there)
 
 
-@triton.jit(do_not_specialize=["rows", "channels", "positions"])
+@triton.jit(do_not_specialize=["alpha", "rows", "channels", "positions"])
 def _reduce(  # type: ignore[no-untyped-def]
-    maps, scale, shift, kept, mean, top, rows, channels, positions, of_row, of_channel, of_position,
-    NORMALIZED: tl.constexpr, RECTIFIED: tl.constexpr, KEPT: tl.constexpr, ROWS: tl.constexpr, BLOCK: tl.constexpr,
+    maps, scale, shift, alpha, kept, mean, top, rows, channels, positions, of_row, of_channel, of_position,
+    NORMALIZED: tl.constexpr, ACTIVATED: tl.constexpr, RECTIFIED: tl.constexpr, KEPT: tl.constexpr,
+    ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The means and maxima over the positions of BLOCK channels of a row of maps: of the maps, of the maps normalized
-    (into `kept` where that is wanted) and of those rectified, as far as there are such stages. The last of them takes
-    the place of the maps."""
+    (into `kept` where that is wanted) or of their ELU, and of those rectified, as far as there are such stages. The
+    last of them takes the place of the maps."""
     row = tl.program_id(0).to(tl.int64)
     channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     there = channel < channels
@@ -276,7 +287,11 @@ def _reduce(  # type: ignore[no-untyped-def]
         total += x.to(tl.float64)
         largest = tl.maximum(largest, tl.where(inside, x, float("-inf")))
         if NORMALIZED:
-            x = tl.where(inside, tl.fma(x, factor, summand), 0)  # rounded once, as PyTorch does it
+            x = tl.fma(x, factor, summand)  # rounded once, as PyTorch does it
+        if ACTIVATED:
+            x = tl.where(x > 0, x, alpha * _exp_less_one(tl.minimum(x, 0, propagate_nan=NAN)))
+        if NORMALIZED or ACTIVATED:
+            x = tl.where(inside, x, 0)
             total_1 += x.to(tl.float64)
             largest_1 = tl.maximum(largest_1, tl.where(inside, x, float("-inf")))
             if KEPT:
@@ -285,16 +300,27 @@ def _reduce(  # type: ignore[no-untyped-def]
             x = tl.maximum(x, 0, propagate_nan=NAN)
             total_2 += x.to(tl.float64)
             largest_2 = tl.maximum(largest_2, tl.where(inside, x, float("-inf")))
-        if NORMALIZED or RECTIFIED:
+        if NORMALIZED or ACTIVATED or RECTIFIED:
             tl.store(maps + offsets, x, mask=inside)
     stage = rows.to(tl.int64) * channels
     place = row * channels + channel
     _finish(total, largest, positions, mean + place, top + place, there)
-    if NORMALIZED:
+    if NORMALIZED or ACTIVATED:
         _finish(total_1, largest_1, positions, mean + stage + place, top + stage + place, there)
         place += stage
     if RECTIFIED:
         _finish(total_2, largest_2, positions, mean + stage + place, top + stage + place, there)
+
+
+@triton.jit
+def _exp_less_one(x):  # type: ignore[no-untyped-def]
+    """exp(x) - 1, by Taylor's polynomial where the difference would lose digits; for x up to 0."""
+    p = x / 5040 + 1 / 720
+    p = p * x + 1 / 120
+    p = p * x + 1 / 24
+    p = p * x + 1 / 6
+    p = p * x + 1 / 2
+    return tl.where(x > -0.35, p * x * x + x, tl.exp(x) - 1)
 
 
 @triton.jit

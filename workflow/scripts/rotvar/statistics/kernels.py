@@ -79,13 +79,19 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fuse(
-    output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
+    output: Tensor,
+    normalization: tuple[Tensor, Tensor] | None = None,
+    rectified: bool = False,
+    normalized: Tensor | None = None,
+    alpha: float | None = None,
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a layer in the pass that takes the statistics of all.
+    """Compute the batch normalization and the ReLU after a layer, or the ELU, in the pass that takes the statistics of
+    all.
 
     output: rows x channels x height x width, float32, channels last; in place it becomes what the last of the layers
     makes of it. normalization: a scale and a shift for each channel, if there is one; rectified: whether there is a
-    ReLU. normalized: of the same shape and layout, to keep the output of the normalization in.
+    ReLU. normalized: of the same shape and layout, to keep the output of the normalization in. alpha: that of the ELU,
+    if there is one, and nothing else then.
 
     Returns what `mean_and_max` would, for the layer and for each of those after it.
     """
@@ -96,11 +102,12 @@ def fuse(
     factors = [each.repeat(lanes // channels).numpy() for each in (scale, shift)]
     floor = np.float32(0 if rectified else -np.inf)
     kept = maps[:0] if normalized is None else normalized.permute(0, 2, 3, 1).view(rows, -1)
-    stages = [0, *([1] if normalization else []), *([2] if rectified else [])]
+    stages = [0, *([1] if normalization or alpha is not None else []), *([2] if rectified else [])]
     means = torch.empty(3, rows, channels, dtype=torch.float64)
     maxima = torch.empty(3, rows, channels, dtype=output.dtype)
     arrays = maps.numpy(), *factors, floor, kept.numpy(), np.array(stages), means.numpy(), maxima.numpy()
-    side_by_side(_fuse, rows, len(stages) * output.numel(), *arrays)
+    elu = alpha is not None, np.float32(alpha or 0)
+    side_by_side(_fuse, rows, len(stages) * output.numel(), *arrays, *elu)
     return [(means[stage], maxima[stage]) for stage in stages]
 
 
@@ -339,6 +346,33 @@ def _normalize(row, scale, shift, normalized):  # type: ignore[no-untyped-def]
         normalized[k] = row[k] * scale[k] + shift[k]
 
 
+# Taylor's coefficients of exp, from that of the square on
+EXPONENTIAL = tuple(np.float32(1 / math.factorial(k)) for k in range(2, 8))
+PER_LOG_2 = np.float32(1 / math.log(2))
+LOG_2 = np.float32(0.693359375)  # so short that a product with a small integer is exact
+REST_OF_LOG_2 = np.float32(math.log(2) - 0.693359375)
+TO_INTEGER = np.float32(1.5 * 2**23)  # adding it and taking it away again rounds to the nearest integer
+LOWEST = np.float32(-20)  # exp(x) - 1 is -1 in float32 from there on
+
+
+@inlined
+def _elu(row, alpha, activated):  # type: ignore[no-untyped-def]
+    """x where it is positive, else alpha * (exp(x) - 1). By a polynomial, because a library's exp is not vectorized:
+    with x = n log(2) + r, exp(x) - 1 = 2^n (exp(r) - 1) + (2^n - 1) (Cody and Waite 1980, "Software Manual for the
+    Elementary Functions", chapter 6)."""
+    zero, one = np.float32(0), np.float32(1)
+    for k in range(len(row)):
+        x = zero if row[k] > zero else row[k]  # NaN stays NaN
+        x = LOWEST if x < LOWEST else x
+        n = (x * PER_LOG_2 + TO_INTEGER) - TO_INTEGER
+        r = (x - n * LOG_2) - n * REST_OF_LOG_2
+        p = EXPONENTIAL[5] * r + EXPONENTIAL[4]
+        p = ((p * r + EXPONENTIAL[3]) * r + EXPONENTIAL[2]) * r + EXPONENTIAL[1]
+        p = (p * r + EXPONENTIAL[0]) * r * r + r
+        power = np.int32((np.int32(n) + np.int32(127)) << np.int32(23)).view(np.float32)  # 2^n, by its bits
+        activated[k] = row[k] if row[k] > zero else alpha * (power * p + (power - one))
+
+
 @inlined
 def _rectify(row, floor, rectified):  # type: ignore[no-untyped-def]
     for k in range(len(row)):
@@ -347,10 +381,10 @@ def _rectify(row, floor, rectified):  # type: ignore[no-untyped-def]
 
 @compiled
 def _fuse(  # type: ignore[no-untyped-def]
-    start, stop, maps, scale, shift, floor, normalized, stages, mean, top
+    start, stop, maps, scale, shift, floor, normalized, stages, mean, top, activated, alpha
 ):
-    """`_reduce` of the maps (stage 0), of the maps normalized (1, into `normalized` unless that is empty) and of those
-    rectified (2, into the maps), of which `stages` says which there are.
+    """`_reduce` of the maps (stage 0), of the maps normalized (1, into `normalized` unless that is empty), or of their
+    ELU where they are `activated`, and of those rectified (2, into the maps), of which `stages` says which there are.
 
     maps, normalized: rows x (positions * channels); scale, shift: one a lane; mean, top: 3 x rows x channels.
     """
@@ -358,7 +392,7 @@ def _fuse(  # type: ignore[no-untyped-def]
     half = _half(length, lanes)
     total, largest = np.empty((3, lanes)), np.empty((3, lanes), maps.dtype)
     passing = np.empty((2, lanes), maps.dtype)
-    normalizes, rectifies = 1 in stages, 2 in stages
+    follows, rectifies = 1 in stages, 2 in stages
     for row in range(start, stop):
         total[:] = 0
         largest[:] = -np.inf
@@ -370,9 +404,13 @@ def _fuse(  # type: ignore[no-untyped-def]
             else:
                 first, second = passing[0], passing[1]
             _add_and_compare_two(one, other, total[0], largest[0])
-            _normalize(one, scale, shift, first)
-            _normalize(other, scale, shift, second)
-            if normalizes:
+            if activated:
+                _elu(one, alpha, first)
+                _elu(other, alpha, second)
+            else:
+                _normalize(one, scale, shift, first)
+                _normalize(other, scale, shift, second)
+            if follows:
                 _add_and_compare_two(first, second, total[1], largest[1])
             _rectify(first, floor, one)
             _rectify(second, floor, other)
@@ -383,8 +421,11 @@ def _fuse(  # type: ignore[no-untyped-def]
             one, width = maps[row, begin:end], end - begin
             first = normalized[row, begin:end] if len(normalized) else passing[0, :width]
             _add_and_compare(one, total[0, :width], largest[0, :width])
-            _normalize(one, scale, shift, first)
-            if normalizes:
+            if activated:
+                _elu(one, alpha, first)
+            else:
+                _normalize(one, scale, shift, first)
+            if follows:
                 _add_and_compare(first, total[1, :width], largest[1, :width])
             _rectify(first, floor, one)
             if rectifies:

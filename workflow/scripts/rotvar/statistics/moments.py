@@ -42,7 +42,12 @@ class Compiled(Arithmetic, Protocol):
     """What is compiled also computes layers in the pass that takes their statistics."""
 
     def fuse(
-        self, output: Tensor, normalization: tuple[Tensor, Tensor] | None, rectified: bool, normalized: Tensor | None
+        self,
+        output: Tensor,
+        normalization: tuple[Tensor, Tensor] | None = None,
+        rectified: bool = False,
+        normalized: Tensor | None = None,
+        alpha: float | None = None,
     ) -> list[tuple[Tensor, Tensor]]: ...
 
 

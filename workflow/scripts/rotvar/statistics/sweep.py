@@ -118,7 +118,8 @@ class Sweep:
             if kept - {"spatial"}:
                 outputs[1] = torch.empty_like(output)
         normalized = outputs[1] if outputs[1] is not output else None
-        pooled = self.by.fuse(output, normalization, fusion.rectified, normalized)
+        alpha = fusion.elu.alpha if fusion.elu else None
+        pooled = self.by.fuse(output, normalization, fusion.rectified, normalized, alpha)
         for layer, values, means_and_maxima in zip(layers, outputs, pooled, strict=True):
             self.update(layer, values, rotations, done, means_and_maxima)
         return output
