@@ -39,7 +39,7 @@ for dtype in (torch.float32, torch.float64):
 for channels in (1, 20, 64):
     maps = torch.zeros(4, channels, 7, 7).to(memory_format=torch.channels_last)
     factors = torch.ones(2, channels)
-    gpu_kernels.fuse(maps, (factors[0], factors[1]), True, maps)
-for normalization, rectified in ((None, True), ((factors[0], factors[1]), False), ((factors[0], factors[1]), True)):
-    gpu_kernels.fuse(maps, normalization, rectified, None)
-gpu_kernels.fuse(maps, alpha=1.0)
+    gpu_kernels.fuse(maps, (factors[0], factors[1]), 0.0, maps)
+for normalization in (None, (factors[0], factors[1])):
+    for alpha in (None, 0.0, 1.0):
+        gpu_kernels.fuse(maps, normalization, alpha, None)

@@ -81,8 +81,8 @@ def fused(compiled, monkeypatch) -> Iterator[list[int]]:
     calls: list[int] = []
     fuse = compiled.fuse
 
-    def counted(*arguments, **options):
-        pooled = fuse(*arguments, **options)
+    def counted(*arguments):
+        pooled = fuse(*arguments)
         calls.append(len(pooled))
         return pooled
 
@@ -131,8 +131,7 @@ def test_the_network_computes_what_it_computes_alone(name, compiled):
     model, batch = network(NETWORKS[name]()), images().contiguous(memory_format=torch.channels_last)
 
     def fuse(layers, fusion, output):
-        alpha = fusion.elu.alpha if fusion.elu else None
-        compiled.fuse(output, fusion.scale_and_shift(), fusion.rectified, None, alpha)
+        compiled.fuse(output, fusion.scale_and_shift(), fusion.alpha, None)
         return output
 
     with torch.inference_mode():
@@ -321,7 +320,7 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(compiled, sid
     y = x * scale[:, None, None] + shift[:, None, None]
     normalized = torch.empty_like(x) if kept else None
     output = x.clone()
-    pooled = compiled.fuse(output, (scale, shift), True, normalized)
+    pooled = compiled.fuse(output, (scale, shift), 0.0, normalized)
     torch.testing.assert_close(output, y.relu())
     if normalized is not None:
         torch.testing.assert_close(normalized, y)
@@ -331,11 +330,11 @@ def test_the_kernel_computes_the_layers_and_their_means_and_maxima(compiled, sid
 
 
 @pytest.mark.parametrize("side", [5, 40])
-@pytest.mark.parametrize("following", [{"rectified": True}, {"alpha": 0.5}], ids=["ReLU", "ELU"])
-def test_nan_stays_nan(compiled, following, side):
+@pytest.mark.parametrize("alpha", [0.0, 0.5], ids=["ReLU", "ELU"])
+def test_nan_stays_nan(compiled, alpha, side):
     x = torch.ones(2, 3, side, side).contiguous(memory_format=torch.channels_last)
     x[1, 2, 1, 1] = torch.nan
-    compiled.fuse(x, **following)
+    compiled.fuse(x, None, alpha, None)
     assert torch.equal(x.isnan().nonzero(), torch.tensor([[1, 2, 1, 1]]))
 
 
@@ -344,8 +343,8 @@ def test_an_elu_is_exact_but_for_rounding(compiled):
     x = torch.logspace(-30, 3, 4 * 3 * 40 * 40).view(4, 3, 40, 40)
     x = torch.cat([x, -x, x.new_tensor([0.0, torch.inf, -torch.inf]).repeat(1, 40, 40, 1).movedim(3, 1)])
     output = x.contiguous(memory_format=torch.channels_last).clone()
-    ((means, maxima), (activated_means, activated_maxima)) = compiled.fuse(output[:8], alpha=0.7)
-    compiled.fuse(output[8:], alpha=0.7)
+    ((means, maxima), (activated_means, activated_maxima)) = compiled.fuse(output[:8], None, 0.7, None)
+    compiled.fuse(output[8:], None, 0.7, None)
     expected = functional.elu(x.double(), alpha=0.7)
     torch.testing.assert_close(output.double(), expected, rtol=4e-7, atol=0)
     for found, values in ((means, x), (activated_means, output)):

@@ -122,7 +122,7 @@ def test_nothing_is_read_or_written_beside_the_maps(gpu_kernels, channels, chann
     x = torch.randn(2, channels, 9, 11, generator=torch.Generator().manual_seed(0)).contiguous(memory_format=layout)
     factors = torch.linspace(-1, 1, channels), torch.linspace(1, 2, channels)
     (maps, around), (kept, around_kept) = inside(x), inside(torch.zeros_like(x))
-    pooled = gpu_kernels.fuse(maps, tuple(inside(each)[0] for each in factors), True, kept)
+    pooled = gpu_kernels.fuse(maps, tuple(inside(each)[0] for each in factors), 0.0, kept)
     y = x * factors[0][:, None, None] + factors[1][:, None, None]
     torch.testing.assert_close([maps, kept], [y.relu(), y])
     for (means, maxima), expected in zip(pooled, (x, y, y.relu()), strict=True):

@@ -1,5 +1,4 @@
-"""What follows a layer of maps, a batch normalization and a ReLU or an ELU, computed in the pass that takes its
-statistics.
+"""The batch normalization and the activation after a layer of maps, computed in the pass that takes its statistics.
 
 One by one, the three layers and their statistics take five passes over the first one's output; fused, one
 (`kernels.fuse`, `gpu_kernels.fuse`).
@@ -18,12 +17,11 @@ RELUS = (torch.relu, torch.relu_, nn.functional.relu, "relu", "relu_")
 
 @dataclass(frozen=True)
 class Fusion:
-    """What is fused with a layer whose output nothing else reads: a batch normalization, a ReLU or both; or an ELU."""
+    """What is fused with a layer whose output nothing else reads: a batch normalization, an ELU or ReLU, or both."""
 
     nodes: tuple[fx.Node, ...]
-    normalization: nn.BatchNorm2d | None = None
-    rectified: bool = False
-    elu: nn.ELU | None = None
+    normalization: nn.BatchNorm2d | None
+    alpha: float | None  # of the ELU; a ReLU is one of alpha 0
 
     def scale_and_shift(self) -> tuple[Tensor, Tensor] | None:
         """The normalization in evaluation mode as scale * x + shift, a number a channel (Ioffe and Szegedy 2015, arXiv
@@ -49,18 +47,15 @@ def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:
         nodes = []
         normalization = None
         follower = only_reader(node)
-        if follower and isinstance(elu := targets[follower], nn.ELU) and not hooked(elu):
-            found[node] = Fusion((follower,), elu=elu)
-            continue
         if follower and normalizes(norm := targets[follower]):
             normalization = norm
             nodes.append(follower)
             follower = only_reader(follower)
-        rectified = follower is not None and rectifies(targets[follower])
-        if follower and rectified:
+        alpha = alpha_of(targets[follower]) if follower else None
+        if follower and alpha is not None:
             nodes.append(follower)
         if nodes:
-            found[node] = Fusion(tuple(nodes), normalization, rectified)
+            found[node] = Fusion(tuple(nodes), normalization, alpha)
     return found
 
 
@@ -76,8 +71,11 @@ def normalizes(target: object) -> TypeGuard[nn.BatchNorm2d]:
     return isinstance(target, nn.BatchNorm2d) and target.running_mean is not None and not hooked(target)
 
 
-def rectifies(target: object) -> bool:
-    return (isinstance(target, nn.ReLU) and not hooked(target)) or target in RELUS
+def alpha_of(target: object) -> float | None:
+    """That of an ELU, 0 for a ReLU, None for anything else."""
+    if isinstance(target, nn.ReLU | nn.ELU) and not hooked(target):
+        return target.alpha if isinstance(target, nn.ELU) else 0.0
+    return 0.0 if target in RELUS else None
 
 
 def hooked(module: nn.Module) -> bool:

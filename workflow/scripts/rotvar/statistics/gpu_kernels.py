@@ -70,45 +70,35 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 
     A maximum is NaN or infinite where any of its values is.
     """
-    ((mean, top),) = _through(values)
+    ((mean, top),) = _through(values, None, None, None)
     return mean, top
 
 
 def fuse(
-    output: Tensor,
-    normalization: tuple[Tensor, Tensor] | None = None,
-    rectified: bool = False,
-    normalized: Tensor | None = None,
-    alpha: float | None = None,
+    output: Tensor, normalization: tuple[Tensor, Tensor] | None, alpha: float | None, normalized: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a layer, or the ELU, in the pass that takes the statistics of
-    all.
+    """Compute the batch normalization and the activation after a layer in the pass that takes the statistics of all.
 
     Arguments and result are those of `kernels.fuse`.
     """
     kept = None if normalized is None else normalized.view(*normalized.shape[:2], -1)
-    return _through(output.view(*output.shape[:2], -1), normalization, rectified, kept, alpha)
+    return _through(output.view(*output.shape[:2], -1), normalization, alpha, kept)
 
 
 def _through(
-    maps: Tensor,
-    normalization: tuple[Tensor, Tensor] | None = None,
-    rectified: bool = False,
-    kept: Tensor | None = None,
-    alpha: float | None = None,
+    maps: Tensor, normalization: tuple[Tensor, Tensor] | None, alpha: float | None, kept: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
     """`fuse` for maps of rows x channels x positions, which stay as they are where nothing follows the layer."""
     rows, channels, positions = maps.shape
     scale, shift = normalization or (maps, maps)  # which are not read then
-    follows = normalization is not None or alpha is not None
-    stages = 1 + follows + rectified
+    stages = 1 + (normalization is not None) + (alpha is not None)
     mean = torch.empty(stages, rows, channels, dtype=torch.float64, device=maps.device)
     top = maps.new_empty(stages, rows, channels)
     block = min(64, max(16, triton.next_power_of_2(channels)))
     with torch.cuda.device_of(maps):
         _reduce[rows, triton.cdiv(channels, block)](
             maps, scale, shift, alpha or 0.0, maps if kept is None else kept, mean, top, rows, channels, positions,
-            *maps.stride(), NORMALIZED=normalization is not None, ACTIVATED=alpha is not None, RECTIFIED=rectified,
+            *maps.stride(), NORMALIZED=normalization is not None, ACTIVATED=alpha is not None, RECTIFIED=alpha == 0,
             KEPT=kept is not None, ROWS=TILE // block, BLOCK=block,
         )  # fmt: skip
     return [*zip(mean, top, strict=True)]
@@ -126,7 +116,7 @@ def usable(device: torch.device) -> bool:
         scale, shift = torch.linspace(-1, 1, 40, device=device).view(2, 20)
         normalized = maps * scale[:, None, None] + shift[:, None, None]
         layers = [each.flatten(2) for each in (maps.clone(), normalized, normalized.relu())]
-        found += [*fuse(maps, (scale, shift), True, None), maps.flatten(2)]
+        found += [*fuse(maps, (scale, shift), 0.0, None), maps.flatten(2)]
         expected += [*map(operations.mean_and_max, layers), layers[-1]]
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     except Exception as error:
@@ -267,8 +257,8 @@ def _reduce(  # type: ignore[no-untyped-def]
     ROWS: tl.constexpr, BLOCK: tl.constexpr,
 ):  # fmt: skip
     """The means and maxima over the positions of BLOCK channels of a row of maps: of the maps, of the maps normalized
-    (into `kept` where that is wanted) or of their ELU, and of those rectified, as far as there are such stages. The
-    last of them takes the place of the maps."""
+    (into `kept` where that is wanted) and of those activated, as far as there are such stages. The last of them takes
+    the place of the maps."""
     row = tl.program_id(0).to(tl.int64)
     channel = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
     there = channel < channels
@@ -287,28 +277,27 @@ def _reduce(  # type: ignore[no-untyped-def]
         total += x.to(tl.float64)
         largest = tl.maximum(largest, tl.where(inside, x, float("-inf")))
         if NORMALIZED:
-            x = tl.fma(x, factor, summand)  # rounded once, as PyTorch does it
-        if ACTIVATED:
-            x = tl.where(x > 0, x, alpha * _exp_less_one(tl.minimum(x, 0, propagate_nan=NAN)))
-        if NORMALIZED or ACTIVATED:
-            x = tl.where(inside, x, 0)
+            x = tl.where(inside, tl.fma(x, factor, summand), 0)  # rounded once, as PyTorch does it
             total_1 += x.to(tl.float64)
             largest_1 = tl.maximum(largest_1, tl.where(inside, x, float("-inf")))
             if KEPT:
                 tl.store(kept + offsets, x, mask=inside)
-        if RECTIFIED:
+        if ACTIVATED:
+            negative = tl.minimum(x, 0, propagate_nan=NAN)
             x = tl.maximum(x, 0, propagate_nan=NAN)
+            if not RECTIFIED:
+                x += alpha * _exp_less_one(negative)
             total_2 += x.to(tl.float64)
             largest_2 = tl.maximum(largest_2, tl.where(inside, x, float("-inf")))
-        if NORMALIZED or ACTIVATED or RECTIFIED:
+        if NORMALIZED or ACTIVATED:
             tl.store(maps + offsets, x, mask=inside)
     stage = rows.to(tl.int64) * channels
     place = row * channels + channel
     _finish(total, largest, positions, mean + place, top + place, there)
-    if NORMALIZED or ACTIVATED:
+    if NORMALIZED:
         _finish(total_1, largest_1, positions, mean + stage + place, top + stage + place, there)
         place += stage
-    if RECTIFIED:
+    if ACTIVATED:
         _finish(total_2, largest_2, positions, mean + stage + place, top + stage + place, there)
 
 

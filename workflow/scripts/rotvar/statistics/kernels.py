@@ -79,19 +79,14 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def fuse(
-    output: Tensor,
-    normalization: tuple[Tensor, Tensor] | None = None,
-    rectified: bool = False,
-    normalized: Tensor | None = None,
-    alpha: float | None = None,
+    output: Tensor, normalization: tuple[Tensor, Tensor] | None, alpha: float | None, normalized: Tensor | None
 ) -> list[tuple[Tensor, Tensor]]:
-    """Compute the batch normalization and the ReLU after a layer, or the ELU, in the pass that takes the statistics of
-    all.
+    """Compute the batch normalization and the activation after a layer in the pass that takes the statistics of all.
 
     output: rows x channels x height x width, float32, channels last; in place it becomes what the last of the layers
-    makes of it. normalization: a scale and a shift for each channel, if there is one; rectified: whether there is a
-    ReLU. normalized: of the same shape and layout, to keep the output of the normalization in. alpha: that of the ELU,
-    if there is one, and nothing else then.
+    makes of it. normalization: a scale and a shift for each channel, if there is one; alpha: that of an ELU, 0 for a
+    ReLU, None where there is neither. normalized: of the same shape and layout, to keep the output of the normalization
+    in.
 
     Returns what `mean_and_max` would, for the layer and for each of those after it.
     """
@@ -100,14 +95,14 @@ def fuse(
     lanes = lanes_of(channels, maps.shape[1])
     scale, shift = normalization or (output.new_ones(channels), output.new_zeros(channels))
     factors = [each.repeat(lanes // channels).numpy() for each in (scale, shift)]
-    floor = np.float32(0 if rectified else -np.inf)
+    floor = np.float32(-np.inf if alpha is None else 0)
     kept = maps[:0] if normalized is None else normalized.permute(0, 2, 3, 1).view(rows, -1)
-    stages = [0, *([1] if normalization or alpha is not None else []), *([2] if rectified else [])]
+    stages = [0, *([1] if normalization else []), *([] if alpha is None else [2])]
     means = torch.empty(3, rows, channels, dtype=torch.float64)
     maxima = torch.empty(3, rows, channels, dtype=output.dtype)
-    arrays = maps.numpy(), *factors, floor, kept.numpy(), np.array(stages), means.numpy(), maxima.numpy()
-    elu = alpha is not None, np.float32(alpha or 0)
-    side_by_side(_fuse, rows, len(stages) * output.numel(), *arrays, *elu)
+    activation = floor, np.float32(alpha or 0)
+    arrays = maps.numpy(), *factors, *activation, kept.numpy(), np.array(stages), means.numpy(), maxima.numpy()
+    side_by_side(_fuse, rows, len(stages) * output.numel(), *arrays)
     return [(means[stage], maxima[stage]) for stage in stages]
 
 
@@ -379,12 +374,20 @@ def _rectify(row, floor, rectified):  # type: ignore[no-untyped-def]
         rectified[k] = floor if row[k] < floor else row[k]  # NaN stays NaN
 
 
+@inlined
+def _activate(row, floor, alpha, activated):  # type: ignore[no-untyped-def]
+    if alpha == 0:
+        _rectify(row, floor, activated)
+    else:
+        _elu(row, alpha, activated)
+
+
 @compiled
 def _fuse(  # type: ignore[no-untyped-def]
-    start, stop, maps, scale, shift, floor, normalized, stages, mean, top, activated, alpha
+    start, stop, maps, scale, shift, floor, alpha, normalized, stages, mean, top
 ):
-    """`_reduce` of the maps (stage 0), of the maps normalized (1, into `normalized` unless that is empty), or of their
-    ELU where they are `activated`, and of those rectified (2, into the maps), of which `stages` says which there are.
+    """`_reduce` of the maps (stage 0), of the maps normalized (1, into `normalized` unless that is empty) and of those
+    activated (2, into the maps), of which `stages` says which there are.
 
     maps, normalized: rows x (positions * channels); scale, shift: one a lane; mean, top: 3 x rows x channels.
     """
@@ -392,7 +395,7 @@ def _fuse(  # type: ignore[no-untyped-def]
     half = _half(length, lanes)
     total, largest = np.empty((3, lanes)), np.empty((3, lanes), maps.dtype)
     passing = np.empty((2, lanes), maps.dtype)
-    follows, rectifies = 1 in stages, 2 in stages
+    normalizes, activates = 1 in stages, 2 in stages
     for row in range(start, stop):
         total[:] = 0
         largest[:] = -np.inf
@@ -404,31 +407,24 @@ def _fuse(  # type: ignore[no-untyped-def]
             else:
                 first, second = passing[0], passing[1]
             _add_and_compare_two(one, other, total[0], largest[0])
-            if activated:
-                _elu(one, alpha, first)
-                _elu(other, alpha, second)
-            else:
-                _normalize(one, scale, shift, first)
-                _normalize(other, scale, shift, second)
-            if follows:
+            _normalize(one, scale, shift, first)
+            _normalize(other, scale, shift, second)
+            if normalizes:
                 _add_and_compare_two(first, second, total[1], largest[1])
-            _rectify(first, floor, one)
-            _rectify(second, floor, other)
-            if rectifies:
+            _activate(first, floor, alpha, one)
+            _activate(second, floor, alpha, other)
+            if activates:
                 _add_and_compare_two(one, other, total[2], largest[2])
         for begin in range(2 * half, length, lanes):
             end = min(begin + lanes, length)
             one, width = maps[row, begin:end], end - begin
             first = normalized[row, begin:end] if len(normalized) else passing[0, :width]
             _add_and_compare(one, total[0, :width], largest[0, :width])
-            if activated:
-                _elu(one, alpha, first)
-            else:
-                _normalize(one, scale, shift, first)
-            if follows:
+            _normalize(one, scale, shift, first)
+            if normalizes:
                 _add_and_compare(first, total[1, :width], largest[1, :width])
-            _rectify(first, floor, one)
-            if rectifies:
+            _activate(first, floor, alpha, one)
+            if activates:
                 _add_and_compare(one, total[2, :width], largest[2, :width])
         for each in stages:
             _fold(total[each], largest[each], length, mean[each, row], top[each, row])

@@ -44,10 +44,9 @@ class Compiled(Arithmetic, Protocol):
     def fuse(
         self,
         output: Tensor,
-        normalization: tuple[Tensor, Tensor] | None = None,
-        rectified: bool = False,
-        normalized: Tensor | None = None,
-        alpha: float | None = None,
+        normalization: tuple[Tensor, Tensor] | None,
+        alpha: float | None,
+        normalized: Tensor | None,
     ) -> list[tuple[Tensor, Tensor]]: ...
 
 

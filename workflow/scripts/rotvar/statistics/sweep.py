@@ -118,8 +118,7 @@ class Sweep:
             if kept - {"spatial"}:
                 outputs[1] = torch.empty_like(output)
         normalized = outputs[1] if outputs[1] is not output else None
-        alpha = fusion.elu.alpha if fusion.elu else None
-        pooled = self.by.fuse(output, normalization, fusion.rectified, normalized, alpha)
+        pooled = self.by.fuse(output, normalization, fusion.alpha, normalized)
         for layer, values, means_and_maxima in zip(layers, outputs, pooled, strict=True):
             self.update(layer, values, rotations, done, means_and_maxima)
         return output
