@@ -74,7 +74,7 @@ def normalizes(target: object) -> TypeGuard[nn.BatchNorm2d]:
 def alpha_of(target: object) -> float | None:
     """That of an ELU, 0 for a ReLU, None for anything else."""
     if isinstance(target, nn.ReLU | nn.ELU) and not hooked(target):
-        return target.alpha if isinstance(target, nn.ELU) else 0.0
+        return float(target.alpha) if isinstance(target, nn.ELU) else 0.0
     return 0.0 if target in RELUS else None
 
 
