@@ -115,9 +115,11 @@ def usable(device: torch.device) -> bool:
         maps = torch.linspace(-1, 2, 40 * 20 * 49, device=device).view(40, 20, 7, 7)
         scale, shift = torch.linspace(-1, 1, 40, device=device).view(2, 20)
         normalized = maps * scale[:, None, None] + shift[:, None, None]
-        layers = [each.flatten(2) for each in (maps.clone(), normalized, normalized.relu())]
-        found += [*fuse(maps, (scale, shift), 0.0, None), maps.flatten(2)]
-        expected += [*map(operations.mean_and_max, layers), layers[-1]]
+        for alpha in (0.0, 1.0):  # a ReLU and an ELU
+            layers = [maps, normalized, torch.nn.functional.elu(normalized, alpha)]
+            output = maps.clone()
+            found += [*fuse(output, (scale, shift), alpha, None), output]
+            expected += [*(operations.mean_and_max(each.flatten(2)) for each in layers), layers[-1]]
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     except Exception as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
