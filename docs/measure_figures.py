@@ -27,7 +27,7 @@ def activations(network: nn.Module, images: Tensor, normalization: list[Tensor],
     """What a layer makes of raw images (uint8, N x 1 x H x W) at every angle: N x angles x the layer's shape."""
     recorded: list[Tensor] = []
     recorder = Recorder(network, [layer])
-    with torch.inference_mode():
+    with torch.no_grad():
         for angle in ANGLES:
             batch = rotation.present(images, angle.expand(len(images)), *normalization)
             recorder.run(batch, lambda _, output: recorded.append(output))

@@ -36,7 +36,6 @@ STANDING_IN = {
 
 waits: list[str] = []  # the operations that made the program wait
 
-torch.inference_mode = torch.no_grad  # its tensors cannot be wrapped
 torch._C._ensureCUDADeviceGuardSet()  # to change the current GPU is no error
 torch.__future__.set_swap_module_params_on_conversion(True)  # a module's `to` does not only exchange the values
 torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor(..., device=GPU) copies, as everything else does

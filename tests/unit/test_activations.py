@@ -367,7 +367,7 @@ def test_an_in_place_operation_does_not_overwrite_what_was_shown(wrap):
         assert torch.equal(one, other)
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_every_value_is_freed_after_its_last_use():
     """While a layer is shown, its own output and its input live; what came before is gone."""
     model = nn.Sequential(*(nn.Conv2d(1, 1, 3, padding=1) for _ in range(5)))
@@ -382,7 +382,7 @@ def test_every_value_is_freed_after_its_last_use():
     assert alive == [1, 2, 2, 2, 2]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def test_a_value_that_a_sum_still_needs_is_kept_until_then():
     model = models.build("resnet", 1, 8, 10, width=2).eval()
     shown: dict[str, weakref.ref[torch.Tensor]] = {}

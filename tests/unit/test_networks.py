@@ -30,7 +30,7 @@ def shown(recorder: Recorder, batch: torch.Tensor) -> tuple[list[tuple[str, torc
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-@torch.inference_mode()
+@torch.no_grad()
 def test_every_module_is_shown_once_a_call_in_execution_order_as_it_came_out(name):
     """Hooks on the untouched network are the witness: what they see is shown, the same, in the same order."""
     model, size = network(name), SIZES.get(name, 64)
@@ -72,7 +72,7 @@ CHANNELS = {
 
 
 @pytest.mark.parametrize("name", CHANNELS)
-@torch.inference_mode()
+@torch.no_grad()
 def test_channels_are_found_wherever_the_network_keeps_them(name):
     size = SIZES.get(name, 64)
     traced = dict(shown(Recorder(network(name)), torch.rand(2, 3, size, size))[0])

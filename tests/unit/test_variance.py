@@ -177,6 +177,27 @@ def test_each_module_is_left_in_its_mode():
     assert {name: module.training for name, module in model.named_modules()} == before
 
 
+class Remembering(nn.Module):
+    """Makes a table at its first call and keeps it, as networks do with the places of tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(16, 3)
+        self.table: torch.Tensor | None = None
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.table is None:
+            self.table = torch.linspace(0, 1, 16)
+        return self.linear(x.mean((1, 2))) + (self.linear.weight * self.table).sum(1)
+
+
+def test_a_network_can_be_trained_with_what_it_remembers_of_the_measurement():
+    _, images, labels, classes = small()
+    model = Remembering()
+    measure(model, images, labels, classes, angles(2))
+    model(images).sum().backward()
+
+
 def test_a_network_fresh_from_torchvision_is_measured_without_its_drops():
     torch.manual_seed(0)
     model = torchvision.models.swin_t(weights=None, num_classes=2)  # in training mode, and stochastic by functions

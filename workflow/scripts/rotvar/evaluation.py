@@ -38,7 +38,7 @@ def accuracy(
     return pd.DataFrame(rows, columns=["angle", "class", "n", "correct", "loss"])
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def classify(
     model: nn.Module,
     dataset: Dataset,

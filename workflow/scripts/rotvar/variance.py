@@ -88,7 +88,7 @@ def measure(
     ).table()  # fmt: skip
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def sweep(
     model: nn.Module,
     images: Tensor,

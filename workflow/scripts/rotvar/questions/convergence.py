@@ -30,7 +30,7 @@ COLUMNS = [
 ]  # fmt: skip
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def measure(
     model: nn.Module,
     images: Tensor,

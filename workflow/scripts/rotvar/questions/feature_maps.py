@@ -20,7 +20,7 @@ INPUT, MOST, LEAST = "input", "most invariant", "least invariant"
 COLUMNS = ["layer", "layer_index", "kind", "unit", "choice", "normalized_variance", "angle", "y", "x", "activation"]
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def record(
     model: nn.Module,
     image: Tensor,

@@ -48,7 +48,7 @@ CANCELLED = 1e-12
 PASS_BYTES = 4_000_000_000
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def measure(
     model: nn.Module,
     images: Tensor,

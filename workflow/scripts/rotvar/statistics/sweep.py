@@ -130,7 +130,6 @@ class Sweep:
         for series in self._series():
             series.finish_class(label)
 
-    @torch.inference_mode()
     def merge(self, other: "Sweep") -> None:
         """Take in a sweep of other classes. Raises InputError unless it went through the same network, just so."""
         if self._plan() != other._plan():

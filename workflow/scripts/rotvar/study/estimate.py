@@ -32,7 +32,7 @@ def rate() -> float:
     images = torch.rand(n, channels, size, size).to(memory_format=torch.channels_last)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    with torch.inference_mode(), devices.autocast(torch.device("cpu"), "auto"):
+    with torch.no_grad(), devices.autocast(torch.device("cpu"), "auto"):
         layer(images)  # the first call prepares what the next ones use
         calls, began = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - began) < 0.1:
