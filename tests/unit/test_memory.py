@@ -29,6 +29,13 @@ def test_the_largest_activations_take_a_float_and_a_number_each_and_wait_for_as_
     assert memory.of_largest(units=1000, keep=0) == 0
 
 
+@pytest.mark.parametrize(("dtype", "size"), [(torch.bfloat16, 4), (torch.float32, 4), (torch.float64, 8)])
+def test_an_image_takes_what_its_largest_layer_does_in_the_type_of_its_statistics(dtype, size):
+    outputs = [torch.empty(2, channels, 5, 5, dtype=dtype, device="meta") for channels in (3, 7, 4)]
+    assert memory.of_image(outputs) == 6 * 7 * 25 * size
+    assert memory.of_image(outputs, turned=True) == 8 * 7 * 25 * size
+
+
 @pytest.mark.parametrize(
     ("error", "says"),
     [

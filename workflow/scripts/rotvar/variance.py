@@ -209,9 +209,8 @@ def _images_per_batch(
             else:
                 units += channels * (positions if series == "spatial" else 1)
                 firing_units += channels if series != "spatial" else 0
-    largest = max(output[0].numel() for output in outputs.values())
     state = memory.of_state(units, rotations) + memory.of_largest(firing_units, keep)
-    image = rotations * memory.of_image(largest, inverse is not None)
+    image = rotations * memory.of_image(outputs.values(), inverse is not None)
     free = memory.free(device)
     if state + image > free:
         asked = [("the aggregation 'spatial'", True), (f"'{TURNED}'", inverse), ("the firing rate", keep)]

@@ -105,7 +105,7 @@ def measure(
         groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, free // 2))
         if len(groups) > 1:
             log.info("the sums of %d replicates take %d passes over the images", replicates, len(groups))
-        image = len(angles) * memory.of_image(max(output[0].numel() for output in outputs.values()))
+        image = len(angles) * memory.of_image(outputs.values())
         at_once = max(1, min((batch_size or BATCH_SIZE[device.type]) // len(angles), free // 4 // image))
         with tqdm(total=len(groups) * len(images), unit=" images", disable=None) as bar:
             for group in groups:

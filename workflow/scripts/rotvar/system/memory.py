@@ -1,7 +1,10 @@
 """How much memory there is, and how much a sweep takes."""
 
+from collections.abc import Iterable
+
 import psutil
 import torch
+from torch import Tensor
 
 from rotvar.system import limits
 
@@ -35,9 +38,11 @@ def of_table(rows: int) -> int:
     return rows * (3 * 8 * 8 + 2 * 32)
 
 
-def of_image(largest_output: int, turned: bool = False) -> int:
-    """The bytes that one rotated image takes while it goes through a network, at most, where `largest_output` is the
-    number of activations of the largest layer: its input, its output and the temporaries of its statistics (float32),
-    of its maps turned back, too, if they are.
+def of_image(outputs: Iterable[Tensor], turned: bool = False) -> int:
+    """The bytes that one rotated image takes while it goes through a network, at most: of the largest layer its input,
+    its output and the temporaries of its statistics, of its maps turned back, too, if they are.
+
+    outputs: those of the layers for some images, of which the shapes and types matter. Statistics are float32 at least.
     """
-    return (8 if turned else 6) * largest_output * 4
+    largest = max(output[0].numel() * max(4, output.itemsize) for output in outputs)
+    return (8 if turned else 6) * largest
