@@ -1,7 +1,7 @@
 """Draw the figures of docs/measure.md from the two SimpleConvs of a finished study on MNIST.
 
 snakemake --cores 4 --config 'datasets=[mnist]' 'models=[simple_conv]'
-python docs/measure_figures.py results docs/measure
+PYTHONPATH=workflow/scripts python docs/measure_figures.py results docs/measure
 """
 
 import sys
@@ -17,6 +17,7 @@ from rotvar.activations import Recorder
 from rotvar.data import packed
 from rotvar.figures import theme
 
+TRAININGS = ("unrotated", "rotated")
 ANGLES = rotation.angles(16)
 DIGITS = [3, 0, 1, 2, 4, 7, 8, 9]  # an image of each is shown
 COUNTED = 500  # images that the standard deviations are taken over
@@ -99,9 +100,9 @@ def main(results: Path, folder: Path) -> None:
     """Read the data and the networks, and draw."""
     test = packed.first(packed.read(results / "data/mnist.safetensors", "test"), COUNTED)
     first = [int(torch.nonzero(test.labels == digit)[0]) for digit in DIGITS]
-    images = test.images[[*first, *sorted(set(range(COUNTED)) - set(first))]]
+    images = test.images[[*first, *sorted(set(range(len(test))) - set(first))]]
     scores, maps = {}, np.empty(0)
-    for training in theme.TRAININGS:
+    for training in TRAININGS:
         path = results / f"models/dataset=mnist/model=simple_conv/training={training}/seed=0/weights.safetensors"
         network, facts = models.load(path)
         normalization = [torch.tensor(facts["mean"]), torch.tensor(facts["std"])]

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -53,6 +54,25 @@ def test_the_documented_readers_read_a_study(snippet: str, library: str, study: 
     run = subprocess.run([sys.executable, "-c", snippet], cwd=study, capture_output=True, text=True, env=environment)
     assert run.returncode == 0, run.stderr
     assert "digits" in run.stdout and "simple_conv" in run.stdout and "unrotated" in run.stdout
+
+
+def test_the_figures_of_the_measure_are_drawn_from_a_study(study: Path, tmp_path: Path) -> None:
+    """docs/measure_figures.py, by the command that it names; digits stand in for MNIST."""
+    given, folder = tmp_path / "results", tmp_path / "docs" / "measure"
+    folder.mkdir(parents=True)
+    shutil.copytree(study / "results" / "models" / "dataset=digits", given / "models" / "dataset=mnist")
+    (given / "data").mkdir()
+    shutil.copy(study / "results" / "data" / "digits.safetensors", given / "data" / "mnist.safetensors")
+    program = ROOT / "docs" / "measure_figures.py"
+    (command,) = re.findall("^PYTHONPATH=.* python docs/measure_figures.py (.*)$", program.read_text(), re.M)
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "workflow" / "scripts")}
+    run = subprocess.run(
+        [sys.executable, program, *command.split()], cwd=tmp_path, capture_output=True, text=True, env=environment
+    )
+    assert run.returncode == 0, run.stderr
+    assert sorted(file.name for file in folder.iterdir()) == sorted(
+        file.name for file in (ROOT / "docs" / "measure").iterdir()
+    )
 
 
 def test_histories(study: Path) -> None:
