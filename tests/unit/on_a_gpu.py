@@ -125,6 +125,21 @@ def test_other_measurements_are_the_cpus():
         on_both(measurement)
 
 
+def test_images_and_labels_may_be_there_already():
+    data = dataset()
+
+    def sweep(device):
+        where = [each.to(device) for each in (data.images, data.labels)]
+        return variance.measure(network("simple_conv", device), *where, data.classes, angles(4), mean=MEAN, std=STD)
+
+    def converging(device):
+        where = [each.to(device) for each in (data.images, data.labels)]
+        return convergence.measure(network("simple_conv", device), *where, angles(4), mean=MEAN, std=STD)
+
+    for measurement in (sweep, converging):
+        on_both(measurement)
+
+
 def test_a_sweep_waits_no_more_often_for_more_batches():
     data = dataset(9)
 

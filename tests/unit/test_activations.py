@@ -123,6 +123,30 @@ def test_whatever_keeps_a_network_from_being_traced_is_logged_once(make, caplog)
     assert record.message.startswith("the network cannot be traced (")
 
 
+class Particular(nn.Module):
+    """The trace knows neither that images are a Tensor nor of an autocast."""
+
+    def __init__(self, kind: str) -> None:
+        super().__init__()
+        self.kind, self.conv = kind, nn.Conv2d(1, 3, 1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.kind == "list" and not torch.is_tensor(x):
+            x = torch.stack(x)
+        with torch.autocast("cpu", torch.bfloat16, enabled=self.kind == "autocast"):
+            return self.conv(x)
+
+
+@pytest.mark.parametrize("kind", ["list", "autocast"])
+@torch.no_grad()
+def test_a_trace_that_is_not_the_network_is_given_up(kind, caplog):
+    model = Particular(kind).eval()
+    with caplog.at_level(logging.INFO):
+        outputs = Recorder(model).outputs(images())
+    assert [output.dtype for output in outputs.values()] == [model(images()).dtype]
+    assert len(caplog.messages) == 1
+
+
 class Choosing(nn.Module):
     """Takes more than images, by default nothing, and computes by what it is given."""
 
@@ -234,6 +258,16 @@ def test_hooks_are_gone_after_the_run_even_if_it_failed():
         Recorder(model).run(images(2, 7, 8, 8), lambda layer, output: None)
     Recorder(model).run(images(), lambda layer, output: None)
     assert not any(module._forward_hooks for module in model.modules())
+
+
+@torch.no_grad()
+def test_a_run_that_failed_keeps_no_activation():
+    model, made = nn.Sequential(nn.Conv2d(1, 3, 1), nn.Conv2d(3, 3, 9)), []
+    model[0].register_forward_hook(lambda module, inputs, output: made.append(weakref.ref(output)))
+    recorder = Recorder(model.eval())
+    with pytest.raises(RuntimeError, match="Kernel size"):
+        recorder.run(images(), lambda layer, output: None)
+    assert [each() for each in made] == [None]
 
 
 @pytest.mark.parametrize("wrap", [nn.Identity, Untraceable])

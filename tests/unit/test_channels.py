@@ -86,6 +86,45 @@ def test_shufflenet_concatenates_channels():
     assert {name.split(".")[0]: c for name, c in concatenated.items()} == {"stage2": 48, "stage3": 96, "stage4": 192}
 
 
+class Then(nn.Module):
+    """Six channels, and what `then` makes of them and of two parameters."""
+
+    def __init__(self, then) -> None:
+        super().__init__()
+        self.conv, self.then = nn.Conv2d(1, C, 1), then
+        self.attention_scale, self.codes = nn.Parameter(torch.ones(1)), nn.Parameter(torch.rand(5, C))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.then(self, self.conv(x))
+
+
+def nearest(codes: Tensor, tokens: Tensor) -> Tensor:
+    """The index of the code that is nearest to each token."""
+    return (tokens.unsqueeze(2) - codes).square().sum(-1).argmin(-1)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    "then",
+    [
+        lambda network, x: network.attention_scale * x,
+        lambda network, x: torch.norm(x.permute(0, 2, 3, 1), dim=(1, 2), keepdim=True),
+        lambda network, x: functional.normalize(x.flatten(2).mT, dim=-1),
+    ],
+    ids=["a parameter named as a layer is", "lengths of vectors", "unit vectors"],
+)
+def test_other_operations_leave_channels_where_they_were(then):
+    recorder = Recorder(Then(then).eval())
+    assert [output.shape[1] for output in recorder.outputs(torch.rand(2, 1, H, W)).values()] == [C, C]
+    assert recorder.graph
+
+
+@torch.no_grad()
+def test_what_is_looked_up_may_have_any_axis():
+    model = Then(lambda network, x: network.codes[nearest(network.codes, x.flatten(2).mT)].mT * 2).eval()
+    assert "mul" in [layer.name for layer in Recorder(model).outputs(torch.rand(2, 1, H, W))]
+
+
 @pytest.mark.parametrize("normalization", [nn.LayerNorm(C), nn.RMSNorm(C)], ids=["LayerNorm", "RMSNorm"])
 def test_normalizations_of_tokens_have_channels_last(normalization):
     outputs = Recorder(nn.Sequential(Laid(LAYOUTS["tokens"]), normalization)).outputs(torch.rand(2, 1, H, W))
@@ -107,5 +146,6 @@ def test_an_axis_that_there_is_not_is_one_sentence():
         "^channel_axes: layer relu gives 2 x 6 x 3 x 4, and no channels on axis ",
     )
     for axis in (7, 0, -4):
-        with pytest.raises(InputError, match=sentence):
+        with pytest.raises(InputError, match=sentence) as error:
             measure(model, images, labels, ["a", "b"], angles(2), channel_axes={"relu": axis})
+        assert "\n" not in str(error.value)

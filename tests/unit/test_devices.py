@@ -75,6 +75,19 @@ def test_a_gpu_computes_in_bfloat16_where_that_is_not_emulated(native, monkeypat
     assert devices.autocast(torch.device("cuda"), "auto") == ("cuda", torch.bfloat16, native)
 
 
+@pytest.mark.parametrize("wished", ["highest", "high", "medium"])
+def test_a_measurement_in_float32_is_one_whatever_else_asks_for_less(wished):
+    cuda, cudnn, mkldnn = torch.backends.cuda, torch.backends.cudnn, torch.backends.mkldnn
+    operations = [cuda.matmul, cudnn.conv, cudnn.rnn, mkldnn.matmul, mkldnn.conv, mkldnn.rnn]
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(wished)
+    try:
+        with devices.computing(torch.device("cpu"), "float32"):
+            assert [operation.fp32_precision for operation in operations] == ["ieee"] * 6
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 @pytest.mark.parametrize("deterministic", [False, True])
 def test_a_gpu_computes_the_same_bits_every_time_where_that_is_asked(deterministic, monkeypatch):
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)

@@ -40,6 +40,7 @@ NETWORKS = {
     "normalization and ReLU": lambda: [normalization(), nn.ReLU()],
     "normalization alone": lambda: [normalization()],
     "normalization without weights": lambda: [nn.BatchNorm2d(3, affine=False), nn.ReLU()],
+    "normalization without bias": lambda: [nn.BatchNorm2d(3, bias=False), nn.ReLU()],
     "ReLU alone": lambda: [nn.ReLU()],
     "ReLU in place": lambda: [normalization(), nn.ReLU(inplace=True)],
     "ReLU, then normalization": lambda: [nn.ReLU(), normalization()],

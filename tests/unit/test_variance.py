@@ -233,6 +233,18 @@ def test_one_pattern_may_stand_alone():
     assert set(measure(model, images, labels, classes, angles(2), layers="fc*")["layer"]) == {"fc1", "fc2"}
 
 
+def test_an_aggregation_that_is_named_twice_is_measured_once():
+    model, images, labels, classes = small()
+    once, twice = (measure(model, images, labels, classes, angles(3), aggregations=["max"] * n) for n in (1, 2))
+    pd.testing.assert_frame_equal(once, twice)
+
+
+def test_a_network_elsewhere_is_one_sentence():
+    _, images, labels, classes = small()
+    with pytest.raises(InputError, match="the network is on 'meta': move it to one of cpu, cuda"):
+        measure(nn.Conv2d(2, 3, 1, device="meta"), images, labels, classes, angles(2))
+
+
 def test_a_part_has_each_class_once():
     model, images, labels, classes = small()
     whole = sweep(model, images, labels, classes, angles(2)).table()
@@ -288,6 +300,10 @@ def spotted(number: int, value: float) -> torch.Tensor:
         (dict(classes=["a", "a"]), "a class may not be called 'a', as another stratum is: rename it"),
         (dict(classes=["all", "b"]), "a class may not be called 'all', as another stratum is: rename it"),
         (dict(classes=["a", "b", "c"]), "class 'c' has 0 image"),
+        (
+            dict(classes=[], images=torch.rand(0, 1, 2, 2), labels=torch.zeros(0, dtype=torch.int64)),
+            "classes has no name: name those that the labels index",
+        ),
         (dict(mean=torch.tensor([0.5, 0.5])), r"mean is \[0\.5, 0\.5\]: a finite number for each of 1 channels"),
         (dict(mean=torch.tensor([torch.nan])), r"mean is \[nan\]: a finite number for each of 1 channels"),
         (dict(std=torch.tensor([0.0])), r"std is \[0\.0\]: images are divided by it, so it must be more than 0"),
@@ -374,6 +390,15 @@ def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch)
     with pytest.raises(InputError, match=sentence):
         measure(conv, images, labels, ["a", "b"], angles(16))
     assert len(measure(conv, images, labels, ["a", "b"], angles(2), aggregations=["mean"])) == 8 * 4
+
+
+def test_layers_that_are_not_measured_take_memory_too(monkeypatch):
+    monkeypatch.setattr(memory, "free", lambda device: 2_000_000)
+    network = nn.Sequential(nn.Conv2d(1, 32, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 2))
+    batches = []
+    network[0].register_forward_hook(lambda module, inputs, output: batches.append(output.nbytes))
+    measure(network, torch.rand(99, 1, 16, 16), torch.arange(99) % 2, ["a", "b"], angles(2), layers="3")
+    assert max(batches) < 2_000_000
 
 
 @pytest.mark.parametrize("untraceable", [False, True])

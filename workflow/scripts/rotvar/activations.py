@@ -11,7 +11,7 @@ from torch import Tensor, fx, nn
 
 from rotvar import fusions
 from rotvar.channels import Axes, own_axis
-from rotvar.errors import InputError
+from rotvar.errors import InputError, out_of_memory
 from rotvar.fusions import Fusion
 from rotvar.kinds import kind_of
 from rotvar.modes import evaluating
@@ -61,8 +61,7 @@ class Recorder:
             with evaluating(model):
                 self.graph = _Interpreter(model)
         except Exception as error:  # whatever a network does with what is no tensor
-            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            log.info("the network cannot be traced (%s): its modules are measured, functions and operators not", reason)
+            self._give_up(str(error).strip() or type(error).__name__)
 
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
@@ -101,10 +100,33 @@ class Recorder:
         chance as many rows as there are images.
         """
         self.known = None
+        if self.graph:
+            self._try_trace(batch)
         found: dict[Layer, Tensor] = {}
         self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
         self.known = set(found)
         return found
+
+    def _try_trace(self, batch: Tensor) -> None:
+        """Go on without the trace where it does not compute what the network does: it knows nothing of an autocast in
+        `forward`, nor that images are a Tensor, if the network asks."""
+        own = self.model(batch)
+        try:
+            traced = self.run(batch, lambda layer, output: None)
+        except Exception as error:
+            if out_of_memory(error):
+                raise
+            self._give_up(str(error).strip() or type(error).__name__)
+            return
+        if isinstance(own, Tensor) and form(own) != form(traced):
+            self._give_up("its output is of another type or shape then")
+
+    def _give_up(self, reason: str) -> None:
+        self.graph = None
+        log.info(
+            "the network cannot be traced (%s): its modules are measured, functions and operators not",
+            reason.splitlines()[0],
+        )
 
     def _is_shown(self, output: object, layer: Layer, n: int) -> TypeGuard[Tensor]:
         """Whether `output` is that of a layer which is shown, one for each of `n` images."""
@@ -142,6 +164,11 @@ class Recorder:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def form(output: object) -> object:
+    """The type and shape of what a network gives, if that is a tensor."""
+    return (output.dtype, output.shape) if isinstance(output, Tensor) else None
 
 
 def is_innermost(name: str, module: nn.Module) -> bool:
@@ -191,6 +218,7 @@ class _Interpreter(fx.Interpreter):
         call = _Call(model)
         graph = _Tracer().trace(call)
         super().__init__(fx.GraphModule(call, graph))
+        self.extra_traceback = False  # it would lengthen the one sentence of an InputError
         modules = dict(call.named_modules())
         targets = {node: modules[node.target] if node.op == "call_module" else node.target for node in graph.nodes}
         self.layers: dict[fx.Node, Layer] = {}
@@ -211,6 +239,7 @@ class _Interpreter(fx.Interpreter):
             return self.run(batch)
         finally:
             del self.show, self.fuse  # which hold what they record into, and this, in a circle
+            self.env, self.computed = {}, {}  # where a run has failed, they hold its activations
 
     def run_node(self, n: fx.Node) -> Any:
         fused = n in self.computed  # with one before it: it has been shown

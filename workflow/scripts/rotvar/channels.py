@@ -1,6 +1,7 @@
 """On which axis of an activation its channels lie: where an operation puts them, or where its input had them."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ def own_axis(target: object) -> int | None:
     layer and root mean square normalizations and attention on the last.
     """
     name = name_of(target)
+    if name.removeprefix("linalg_").removeprefix("vector_") in ("norm", "normalize"):  # of vectors, on any axis
+        return None
     if name.endswith("2d"):  # torchvision's LayerNorm2d, too
         return 1
     if any(part in name for part in ("linear", "layernorm", "layer_norm", "rmsnorm", "rms_norm", "attention")):
@@ -44,12 +47,15 @@ class Axes:
     def _find(self, node: fx.Node, output: object, values: Mapping[fx.Node, Any]) -> int | None:
         if node.op == "placeholder":
             return 1
+        if node.op == "get_attr":  # a parameter, whose path may name any layer
+            return None
         own = own_axis(self.targets[node])
         inputs = [axis for axis in map(self.found.get, node.all_input_nodes) if axis is not None]
         if own is not None or not inputs:
             return own
         if kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node]):
-            self.marks[node] = self._laid_out(node, values)
+            with suppress(IndexError):  # of what is looked up in a table, by indices that the network computes
+                self.marks[node] = self._laid_out(node, values)
         if not isinstance(output, Tensor):
             return inputs[0]
         if output.dim() < 2:

@@ -6,6 +6,7 @@ import platform
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -52,10 +53,12 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
     """
     if precision not in MEASURED_PRECISIONS:
         raise InputError(f"unknown precision '{precision}': choose one of {', '.join(MEASURED_PRECISIONS)}")
-    operations = (torch.backends.cuda.matmul, torch.backends.cudnn.conv)  # type: ignore[attr-defined]
+    cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
+    on_gpus: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
+    operations = (*on_gpus, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)  # type: ignore[attr-defined]
     before = [operation.fp32_precision for operation in operations]
     for operation in operations:
-        operation.fp32_precision = "tf32" if precision == "tf32" else "ieee"
+        operation.fp32_precision = "tf32" if precision == "tf32" and operation in on_gpus else "ieee"
     try:
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
             yield

@@ -31,10 +31,10 @@ class Fusion:
             return None
         assert norm.running_mean is not None and norm.running_var is not None
         scale = torch.rsqrt(norm.running_var + norm.eps)
-        if norm.affine:
+        if norm.weight is not None:
             scale = scale * norm.weight
         shift = -norm.running_mean * scale
-        return scale, shift + norm.bias if norm.affine else shift
+        return scale, shift if norm.bias is None else shift + norm.bias
 
 
 def find(targets: Mapping[fx.Node, object]) -> dict[fx.Node, Fusion]:

@@ -112,13 +112,15 @@ def sweep(
     The sweeps of several parts can be merged: `one.merge(other)`, then `one.table()`, is the measure of them together.
     Everything else as in `measure`.
     """
-    aggregations = tuple(aggregations)
+    aggregations = tuple(dict.fromkeys(aggregations))  # each once
     layers = [layers] if isinstance(layers, str) else layers
     _check_images(images, labels, classes, mean, std)
     _check(angles, aggregations, firing_rate)
-    labels, part = labels.long(), _checked_part(part, classes)
+    labels, part = labels.long().cpu(), _checked_part(part, classes)
     inverse = Inverse(transform, angles, *images.shape[2:]) if TURNED in aggregations else None
     weights = next(model.parameters(), torch.empty(0, device=images.device))
+    if weights.device.type not in BATCH_SIZE:
+        raise InputError(f"the network is on '{weights.device}': move it to one of {', '.join(BATCH_SIZE)}")
     device, precise = weights.device, images.dtype if images.is_floating_point() else torch.float32
     mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
     seen_as = precise if images.is_floating_point() else weights.dtype  # a network in double precision sees such images
@@ -139,10 +141,12 @@ def sweep(
         recorder.run(seen(batch, angles), record, fuse)
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = _probe(recorder, seen(images[:1].to(device), angles[:2]), layers, channel_axes)
+        every = _probe(recorder, seen(images[:1].to(device), angles[:2]), layers, channel_axes)
+        outputs = {layer: output for layer, output in every.items() if matches(layer.name, layers)}
         recorder.layers = layers  # the probe has shown all of them
         _check_table(outputs, aggregations, len(classes))
-        per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, device, batch_size)
+        image = len(angles) * memory.of_image(every.values(), inverse is not None)
+        per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, image, device, batch_size)
         compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
         state = Sweep(classes, aggregations, arithmetic(compiled, device), inverse, firing_rate, keep)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
@@ -160,7 +164,7 @@ def sweep(
 def _probe(
     recorder: Recorder, images: Tensor, layers: Sequence[str], channel_axes: Mapping[str, int] | None
 ) -> dict[Layer, Tensor]:
-    """The output of each layer that will be measured, for two images; empty tensors, of which the shape matters."""
+    """The output of each layer, measured or not, for two images; empty tensors, of which the shape matters."""
     try:
         outputs = recorder.outputs(images)
     except RuntimeError as error:
@@ -174,7 +178,7 @@ def _probe(
         if not any(matches(layer.name, [pattern]) for layer in outputs):
             names = ", ".join(layer.name for layer in outputs)
             raise InputError(f"no layer matches '{pattern}': the layers are {names}")
-    return {layer: output for layer, output in outputs.items() if matches(layer.name, layers)}
+    return outputs
 
 
 def _check_table(outputs: Mapping[Layer, Tensor], aggregations: Sequence[str], classes: int) -> None:
@@ -195,11 +199,12 @@ def _images_per_batch(
     inverse: Inverse | None,
     rotations: int,
     keep: int,
+    image: int,
     device: torch.device,
     batch_size: int | None,
 ) -> int:
-    """How many images, each at all rotations, go through the network at once. Raises InputError where the state of the
-    sweep and a single image do not fit in the free memory."""
+    """How many images, each at all rotations, go through the network at once; `image`: the bytes that one takes. Raises
+    InputError where the state of the sweep and a single image do not fit in the free memory."""
     units = firing_units = 0
     for output in outputs.values():
         channels, positions = output.shape[1], output[0, 0].numel()
@@ -210,7 +215,6 @@ def _images_per_batch(
                 units += channels * (positions if series == "spatial" else 1)
                 firing_units += channels if series != "spatial" else 0
     state = memory.of_state(units, rotations) + memory.of_largest(firing_units, keep)
-    image = rotations * memory.of_image(outputs.values(), inverse is not None)
     free = memory.free(device)
     if state + image > free:
         asked = [("the aggregation 'spatial'", True), (f"'{TURNED}'", inverse), ("the firing rate", keep)]
@@ -295,6 +299,8 @@ def _check_images(
     for number, image in enumerate(images if images.is_floating_point() else []):
         if not image.isfinite().all():
             raise InputError(f"images: image {number} has pixels that are NaN or infinite: mend it, or leave it out")
+    if not len(classes):
+        raise InputError("classes has no name: name those that the labels index")
     for name, values in (("mean", mean), ("std", std)):
         numbers = torch.as_tensor(0.5 if values is None else values)
         if numbers.numel() not in (1, images.shape[1]) or not numbers.isfinite().all():

@@ -97,7 +97,7 @@ def blocks(labels: Tensor, seed: int = 0) -> list[Tensor]:
     left out. Draw d of the subsets of k blocks is the blocks dk to dk + k - 1. Raises InputError where a class has
     fewer than two images.
     """
-    generator = torch.Generator().manual_seed(seed)
+    generator, labels = torch.Generator().manual_seed(seed), labels.cpu()
     by_class = [torch.nonzero(labels == label).flatten() for label in labels.unique()]
     each = min(map(len, by_class), default=0)
     if each < 2:
