@@ -35,6 +35,12 @@ def test_times_in_words(seconds, words):
     assert estimate.duration(seconds * 4e9, rate=4e9) == words
 
 
+def test_a_process_that_is_set_aside_has_a_speed_all_the_same(monkeypatch):
+    times = iter([0.0, 5.0])
+    monkeypatch.setattr(estimate.time, "perf_counter", lambda: next(times))
+    assert estimate.rate.__wrapped__() > 0
+
+
 def test_the_speed_of_a_core_is_measured():
     """Any machine computes more than a tenth of a gigaflop and less than 100 teraflops a core."""
     threads = torch.get_num_threads()

@@ -34,10 +34,10 @@ def rate() -> float:
     torch.set_num_threads(1)
     with torch.no_grad(), devices.autocast(torch.device("cpu"), "auto"):
         layer(images)  # the first call prepares what the next ones use
-        calls, began = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - began) < 0.1:
+        calls, elapsed, began = 0, 0.0, time.perf_counter()
+        while elapsed < 0.1:
             layer(images)
-            calls += 1
+            calls, elapsed = calls + 1, time.perf_counter() - began
     torch.set_num_threads(threads)
     return calls * n * size**2 * 2 * layer.weight.numel() / elapsed
 
