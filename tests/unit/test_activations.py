@@ -147,6 +147,12 @@ def test_a_trace_that_is_not_the_network_is_given_up(kind, caplog):
     assert len(caplog.messages) == 1
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit:DeprecationWarning")
+def test_what_does_not_show_its_layers_is_one_sentence():
+    with pytest.raises(InputError, match="a TorchScript module does not show its layers: give the network"):
+        Recorder(torch.jit.trace(chain(), images()))
+
+
 class Choosing(nn.Module):
     """Takes more than images, by default nothing, and computes by what it is given."""
 

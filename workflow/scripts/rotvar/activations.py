@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
-from torch import Tensor, fx, nn
+from torch import Tensor, fx, jit, nn
 
 from rotvar import fusions
 from rotvar.channels import Axes, own_axis
@@ -47,11 +47,15 @@ class Recorder:
 
     layers: patterns of the names to show, where "*" stands for any characters, dots too. channel_axes: for patterns of
     names, the axis of the channels, where the rules of `channels` err.
+
+    Raises InputError for a TorchScript module.
     """
 
     def __init__(
         self, model: nn.Module, layers: Sequence[str] = ("*",), channel_axes: Mapping[str, int] | None = None
     ) -> None:
+        if isinstance(model, jit.ScriptModule):
+            raise InputError("a TorchScript module does not show its layers: give the network that it was made of")
         self.model = model
         self.layers = layers
         self.channel_axes = channel_axes or {}
