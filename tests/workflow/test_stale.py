@@ -244,6 +244,29 @@ def test_what_does_not_change_results(study: Path) -> None:
     assert jobs(study) == []
 
 
+@pytest.mark.parametrize(("train", "test"), [("1000", "1000"), ("null", "1000")])
+def test_a_number_of_images_that_the_other_split_had(study: Path, train: str, test: str) -> None:
+    edit(study / "config.yaml", "train_images: null", "train_images: 1000")
+    assert run_snakemake(study, "--cores", "1", "--touch", "--forceall").returncode == 0
+    edit(study / "config.yaml", "train_images: 1000", f"train_images: {train}")
+    edit(study / "config.yaml", "test_images: null", f"test_images: {test}")
+    assert {f"Fetching {dataset}" for dataset in DATASETS} <= set(jobs(study))
+
+
+def test_another_first_seed(study: Path) -> None:
+    edit(study / "config.yaml", "seeds: [0]", "seeds: [0, 1]")
+    assert run_snakemake(study, "--cores", "1", "--touch", "--forceall").returncode == 0
+    edit(study / "config.yaml", "seeds: [0, 1]", "seeds: [1, 0]")
+    assert set(heatmaps(DATASETS, MODELS)) <= set(jobs(study))
+
+
+def test_the_order_of_a_recipe(study: Path) -> None:
+    recipe = "    epochs: 10 # enough"
+    edit(study / "config.yaml", recipe, "    batch_size: 128\n" + recipe)
+    edit(study / "config.yaml", "    batch_size: 128\n    learning_rate", "    learning_rate")
+    assert jobs(study) == []
+
+
 def test_a_deleted_figure(study: Path) -> None:
     (study / "results" / "figures" / "mnist" / "simple_conv" / "layers_mean.png").unlink()
     assert jobs(study) == ["Drawing variance by layer of simple_conv on mnist, mean"]

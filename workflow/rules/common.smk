@@ -81,10 +81,16 @@ TRANSFORMED = NETWORKS | dict(transformation=list(config["transformations"]))
 # The environment of jobs that compute with PyTorch
 TORCH = f"../envs/torch-{config['conda']['torch']}.yaml"
 
+
+def in_order(options):
+    """A mapping by its sorted keys. Snakemake compares parameters by their text, in which the order counts."""
+    return dict(sorted(options.items()))
+
+
 # What a data set and a model come to in the configuration, the most specific entry last.
 ARCHITECTURES = {
     dataset: {
-        model: (
+        model: in_order(
             {"factory": config["own_models"][model]["factory"], **config["own_models"][model]["options"]}
             if model in config["own_models"]
             else config["architectures"][model]["default"] | config["architectures"][model].get(dataset, {})
@@ -95,10 +101,12 @@ ARCHITECTURES = {
 }
 RECIPES = {
     dataset: {
-        model: config["training"]["default"]
-        | config["training"].get(dataset, {})
-        | config["training"].get(model, {})
-        | config["training"].get(f"{dataset}/{model}", {})
+        model: in_order(
+            config["training"]["default"]
+            | config["training"].get(dataset, {})
+            | config["training"].get(model, {})
+            | config["training"].get(f"{dataset}/{model}", {})
+        )
         for model in config["models"]
     }
     for dataset in config["datasets"]
@@ -107,7 +115,7 @@ RECIPES = {
 # How training images are changed, and what networks are measured under besides rotation: the limits that are not 0.
 AUGMENTATIONS, TRANSFORMATIONS = (
     {
-        name: {key: value for key, value in one.items() if value and key != "epochs"}
+        name: in_order({key: value for key, value in one.items() if value and key != "epochs"})
         for name, one in config[section].items()
     }
     for section in ("trainings", "transformations")

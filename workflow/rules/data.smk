@@ -15,8 +15,8 @@ rule download_dataset:
         mem_mb=4000,
         runtime=60,
     params:
-        train_images=lookup(within=config, dpath="data/train_images"),
-        test_images=lookup(within=config, dpath="data/test_images"),
+        # Together, because Snakemake compares the values of parameters as a set, without their names
+        images=[config["data"]["train_images"], config["data"]["test_images"]],
         own=lambda wildcards: config["own_data"].get(wildcards.dataset),
         fingerprint=fingerprint,
     message:

@@ -22,6 +22,9 @@ rule plot_heatmaps:
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
+    params:
+        # Whose units are shown; Snakemake compares inputs without their order
+        first_seed=lookup(within=config, dpath="seeds/0"),
     message:
         "Drawing heatmaps of {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
     script:

@@ -10,12 +10,13 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
+        train_images, test_images = snakemake.params.images
         datasets.prepare(
             snakemake.wildcards.dataset,
             snakemake.output.dataset,
             # The mirror does not change the data, so it is no parameter of the rule.
             mirror=snakemake.config["data"]["mirror"],
-            train_images=snakemake.params.train_images,
-            test_images=snakemake.params.test_images,
+            train_images=train_images,
+            test_images=test_images,
             own=snakemake.params.own,
         )
