@@ -86,12 +86,25 @@ def test_every_kind_of_image_is_read(tmp_path):
         ("P", 3),
         ("RGBA", (1, 2, 3, 0)),
         ("1", 1),
-        ("I;16", 1000),
         ("CMYK", (1, 2, 3, 4)),
     ):
-        file = tmp_path / ("image.tif" if mode in ("I;16", "CMYK") else "image.png")
+        file = tmp_path / ("image.tif" if mode == "CMYK" else "image.png")
         draw(file, colour=colour, mode=mode)
         assert datasets._image(file, 8, "RGB").shape == (3, 8, 8)
+
+
+@pytest.mark.parametrize("mode", ["I;16", "F"])
+def test_pixels_that_a_byte_does_not_hold_are_refused_not_cut_off(tmp_path, mode):
+    draw(tmp_path / "image.tif", colour=1000, mode=mode)
+    with pytest.raises(InputError, match=f"image.tif cannot be read as an image .its pixels .* 8 bits: mode {mode}"):
+        datasets._image(tmp_path / "image.tif", 8, "L")
+
+
+def test_hidden_files_are_no_images(flowers):
+    before = image_folder.files(flowers)
+    draw(flowers / "rose" / ".thumbnails" / "0.png")
+    draw(flowers / "rose" / "._0.png")
+    assert image_folder.files(flowers) == before
 
 
 def test_the_packed_file_is_like_any_other(flowers, tmp_path):
@@ -116,6 +129,7 @@ def test_the_fingerprint_changes_with_the_files(flowers):
         (lambda folder: folder.rename(folder.parent / "away"), "is not a folder: it must hold a folder of images"),
         (lambda folder: (folder / "rose").rename(folder.parent / "rose"), "has 1 folder.s. of images"),
         (lambda folder: (folder / "empty").mkdir(), "class 'empty' has 0 training and 0 test images"),
+        (lambda folder: (folder / "rose").rename(folder / "all"), "a class may not be called 'all', as another strat"),
         (lambda folder: draw(folder / "few" / "1.png"), "class 'few' has 1 training and 0 test images"),
         (
             lambda folder: [(folder / each).mkdir() for each in ("train", "test", "train/a")],

@@ -93,6 +93,12 @@ def test_a_table_is_read_back_by_its_checksum(tmp_path: Path) -> None:
         tables.read(names[0])
 
 
+def test_layers_that_look_like_numbers_keep_their_names(tmp_path: Path) -> None:
+    names = ["0.1", "0.10", "1"]
+    tables.write(pd.DataFrame({"layer": names, "n": 1}), tmp_path / "layers.csv", tmp_path / "layers.sha256")
+    assert tables.read(tmp_path / "layers.csv")["layer"].tolist() == names
+
+
 def test_csv_has_every_digit(tmp_path: Path) -> None:
     table = tables.accuracy(OURS)
     tables.write(table, tmp_path / "accuracy.csv")

@@ -625,6 +625,24 @@ def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyP
     ]
 
 
+def test_each_class_has_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = dataclasses.replace(DATASETS["digits"], classes=tuple("0123456789abcde"))
+    monkeypatch.setitem(DATASETS, "digits", many)
+    assert configuration.problems(study(datasets=["digits"], data={"train_images": 14, "test_images": 29}), SCHEMA) == [
+        "data.train_images is 14, but digits has 15 classes: it must be at least 15.",
+        "data.test_images is 29, but digits has 15 classes: it must be at least 30.",
+    ]
+    enough = {"train_images": 15, "test_images": 30}
+    assert configuration.problems(study(datasets=["digits"], data=enough), SCHEMA) == []
+
+
+def test_a_target_names_one_data_set_and_model() -> None:
+    config = study(datasets=["mnist", "cells", "cells_small"], models=["small_net", "net"])
+    assert [*configuration._same_targets(config)] == [
+        "the target cells_small_net would be both small_net on cells and net on cells_small: rename what is your own."
+    ]
+
+
 def test_images_must_be_large_enough_for_the_models(tmp_path: Path) -> None:
     for name, number in product(("daisy", "rose"), range(10)):
         (tmp_path / name).mkdir(exist_ok=True)

@@ -102,6 +102,8 @@ def own_images(folder: str | Path, image_size: int, channels: int, split: str) -
 def _image(file: Path, size: int, mode: str) -> torch.Tensor:
     try:
         with Image.open(file) as opened:
+            if opened.mode[0] in "IF":  # Pillow would cut them off at 255
+                raise ValueError(f"its pixels have more than 8 bits: mode {opened.mode}")
             image = ImageOps.fit(ImageOps.exif_transpose(opened).convert(mode), (size, size), Resampling.BICUBIC)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         reason = str(error).splitlines()[0]

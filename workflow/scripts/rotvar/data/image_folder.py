@@ -9,6 +9,7 @@ import random
 from pathlib import Path
 
 from rotvar.catalogue import Info
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -26,7 +27,7 @@ def files(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     """The images of each class of each split ("train", "test"), classes and images in the order of their names.
 
     Raises InputError where there is no such folder, where it has fewer than two classes, where a class has no training
-    image or fewer than two test images, and where the two splits have different classes.
+    image or fewer than two test images or the name of another stratum, and where the two splits have different classes.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -56,9 +57,14 @@ def fingerprint(folder: str | Path) -> str:
 def _classes(folder: Path) -> dict[str, list[Path]]:
     names = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
     return {
-        each.name: sorted(file for file in each.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file())
+        each.name: sorted(file for file in each.rglob("*") if _is_image(file.relative_to(each)) and file.is_file())
         for each in names
     }
+
+
+def _is_image(path: Path) -> bool:
+    """Whether a path in a class is that of an image. What is hidden is not: thumbnails, and what macOS adds."""
+    return path.suffix.lower() in SUFFIXES and not any(part.startswith(".") for part in path.parts)
 
 
 def _check(folder: Path, splits: dict[str, dict[str, list[Path]]]) -> None:
@@ -70,6 +76,8 @@ def _check(folder: Path, splits: dict[str, dict[str, list[Path]]]) -> None:
             f"{folder} has {len(train)} folder(s) of images: it must have one for each of two classes or more"
         )
     for name in train:
+        if name in SUMMARY_STRATA:
+            raise InputError(f"{folder}: a class may not be called '{name}', as another stratum is: rename its folder")
         if not train[name] or len(test[name]) < 2:
             counts = f"{len(train[name])} training and {len(test[name])} test images"
             need = "at least one and two are needed"

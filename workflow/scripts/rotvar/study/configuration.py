@@ -20,9 +20,9 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
     `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured and for
-    test images that there are, transformations change something, the data sets have as many classes as each other, and
-    no fewer than there are shards, and images large enough for the models, what is one's own has names and files of its
-    own, and questions can be answered.
+    test images that there are, transformations change something, the data sets have as many classes as each other, no
+    fewer than there are shards, with images of each, which are large enough for the models, what is one's own has names
+    and files of its own, and questions can be answered.
     """
     schema = named(schema, config)
     if found := sentences.problems(config, schema) or [*_own(config)]:
@@ -30,7 +30,9 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     infos = known(config)
     return [
         *_classes(config, infos),
+        *_too_few(config, infos),
         *_too_small(config["models"], infos),
+        *_same_targets(config),
         *_transformations(config),
         *_unmeasured(config, schema),
         *_missing_images(config, infos),
@@ -131,6 +133,22 @@ def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     shards, fewest = config.get("measurement", {}).get("shards", 1), min(counts.values())
     if shards > fewest:
         yield f"measurement.shards is {shards}, but there are {fewest} classes: it must be at most {fewest}."
+
+
+def _too_few(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
+    for (name, info), (key, each) in product(infos.items(), (("train_images", 1), ("test_images", 2))):
+        limit, fewest = config.get("data", {}).get(key), each * len(info.classes)
+        if limit is not None and limit < fewest:
+            yield f"data.{key} is {limit}, but {name} has {len(info.classes)} classes: it must be at least {fewest}."
+
+
+def _same_targets(config: dict[str, Any]) -> Iterator[str]:
+    pairs: dict[str, list[str]] = {}
+    for dataset, model in product(config["datasets"], config["models"]):
+        pairs.setdefault(f"{dataset}_{model}", []).append(f"{model} on {dataset}")
+    for target, of in pairs.items():
+        if len(of) > 1:
+            yield f"the target {target} would be both {' and '.join(of)}: rename what is your own."
 
 
 def _too_small(models: list[str], infos: dict[str, Info]) -> Iterator[str]:
