@@ -643,6 +643,16 @@ def test_a_target_names_one_data_set_and_model() -> None:
     ]
 
 
+def test_no_class_is_called_as_another_stratum_is(tmp_path: Path) -> None:
+    for name, number in product(("all", "rose"), range(10)):
+        (tmp_path / name).mkdir(exist_ok=True)
+        (tmp_path / name / f"{number}.png").touch()
+    own = {"flowers": {"folder": str(tmp_path), "image_size": 16}}
+    assert configuration.problems(study(datasets=["flowers"], own_data=own), SCHEMA) == [
+        "own_data.flowers has a class 'all', as another stratum is called: rename its folder."
+    ]
+
+
 def test_images_must_be_large_enough_for_the_models(tmp_path: Path) -> None:
     for name, number in product(("daisy", "rose"), range(10)):
         (tmp_path / name).mkdir(exist_ok=True)

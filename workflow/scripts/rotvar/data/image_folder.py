@@ -9,7 +9,6 @@ import random
 from pathlib import Path
 
 from rotvar.catalogue import Info
-from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError
 
 SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
@@ -27,7 +26,7 @@ def files(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     """The images of each class of each split ("train", "test"), classes and images in the order of their names.
 
     Raises InputError where there is no such folder, where it has fewer than two classes, where a class has no training
-    image or fewer than two test images or the name of another stratum, and where the two splits have different classes.
+    image or fewer than two test images, and where the two splits have different classes.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -76,8 +75,6 @@ def _check(folder: Path, splits: dict[str, dict[str, list[Path]]]) -> None:
             f"{folder} has {len(train)} folder(s) of images: it must have one for each of two classes or more"
         )
     for name in train:
-        if name in SUMMARY_STRATA:
-            raise InputError(f"{folder}: a class may not be called '{name}', as another stratum is: rename its folder")
         if not train[name] or len(test[name]) < 2:
             counts = f"{len(train[name])} training and {len(test[name])} test images"
             need = "at least one and two are needed"

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rotvar.catalogue import DATASETS, MODELS, SMALLEST, Info
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.data import image_folder
 from rotvar.errors import InputError
 from rotvar.study import sentences
@@ -117,9 +118,12 @@ def _own(config: dict[str, Any]) -> Iterator[str]:
             taken.add(name)
     for name, own in config.get("own_data", {}).items():
         try:
-            image_folder.files(own["folder"])
+            classes = image_folder.files(own["folder"])["train"]
         except (InputError, OSError) as error:
             yield f"own_data.{name}.folder: {error}."
+            continue
+        for stratum in (each for each in SUMMARY_STRATA if each in classes):
+            yield f"own_data.{name} has a class '{stratum}', as another stratum is called: rename its folder."
     for name, own in config.get("own_models", {}).items():
         if (weights := own.get("weights")) is not None and not Path(weights).is_file():
             yield f"own_models.{name}.weights is {show(weights)}, which is no file: correct the path, or leave it out."
