@@ -149,3 +149,9 @@ def test_an_axis_that_there_is_not_is_one_sentence():
         with pytest.raises(InputError, match=sentence) as error:
             measure(model, images, labels, ["a", "b"], angles(2), channel_axes={"relu": axis})
         assert "\n" not in str(error.value)
+
+
+def test_an_axis_that_there_is_not_is_no_reason_to_measure_other_layers():
+    model, labels = Then(lambda network, x: x * 2), torch.tensor([0, 0, 1, 1])
+    with pytest.raises(InputError, match="^channel_axes: layer mul gives 2 x 6 x 3 x 4, and no channels on axis 7"):
+        measure(model, torch.rand(4, 1, H, W), labels, ["a", "b"], angles(2), channel_axes={"mul": 7})

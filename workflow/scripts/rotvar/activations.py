@@ -118,7 +118,7 @@ class Recorder:
         try:
             traced = self.run(batch, lambda layer, output: None)
         except Exception as error:
-            if out_of_memory(error):
+            if isinstance(error, InputError) or out_of_memory(error):
                 raise
             self._give_up(str(error).strip() or type(error).__name__)
             return
