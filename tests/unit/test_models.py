@@ -156,7 +156,7 @@ def test_a_resnet_of_width_64_computes_what_that_of_torchvision_computes(depth):
 @pytest.mark.parametrize(
     ("name", "options", "sentence"),
     [
-        ("alexnet", {}, r"^unknown model 'alexnet': choose one of simple_conv, .*resnet$"),
+        ("alexnet", {}, r"^unknown model 'alexnet': choose one of simple_conv, .*resnet"),
         ("simple_conv", {"depth": 18}, r"^model simple_conv has no option 'depth': it takes hidden, width$"),
         ("simple_conv", {"channels_last": 1}, r"^model simple_conv has no option 'channels_last'"),
         ("vgg16", {"width": -4}, r"^model vgg16: width is -4, but must be a positive integer$"),

@@ -11,6 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from rotvar.catalogue import DATASETS, MODELS
+
 ROOT = Path(__file__).parents[2]
 SCHEMA = yaml.safe_load((ROOT / "workflow/schemas/config.schema.yaml").read_text())
 DOCS = ROOT / "docs"
@@ -64,6 +66,12 @@ def described() -> list[tuple[str, Any]]:
 
 def test_the_table_has_every_key_of_the_schema_once_and_with_its_default() -> None:
     assert described() == list(keys(SCHEMA))
+
+
+@pytest.mark.parametrize(("key", "names"), [("datasets", DATASETS), ("models", MODELS)])
+def test_the_table_names_all_that_can_be_chosen(key: str, names: dict[str, Any]) -> None:
+    (row,) = re.findall(rf"^\| `{key}` \|.*$", (DOCS / "configuration.md").read_text(), flags=re.MULTILINE)
+    assert re.findall(r"`(\w+)`", row) == [key, *names]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=[str(page.relative_to(ROOT)) for page in PAGES])

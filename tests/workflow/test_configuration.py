@@ -14,6 +14,7 @@ from copies import ROOT, copy_workflow, edit, run_snakemake
 
 from rotvar.catalogue import DATASETS, MODELS
 from rotvar.study import configuration, folders, sentences
+from rotvar.transformations import FAMILIES
 
 SCHEMA = yaml.safe_load((ROOT / "workflow" / "schemas" / "config.schema.yaml").read_text())
 
@@ -423,6 +424,11 @@ def test_every_key_is_in_the_table() -> None:
 
     assert {plain(key) for key in keys()} <= {plain(key) for key, *_ in VALUES}
     assert len(VALUES) >= 60
+
+
+def test_every_family_of_changes_can_be_trained_with_and_measured_under() -> None:
+    for section, other in (("trainings", "epochs"), ("transformations", "samples")):
+        assert SCHEMA["properties"][section]["additionalProperties"]["properties"].keys() == {*FAMILIES, other}
 
 
 @pytest.mark.parametrize("key", [*keys()])
