@@ -151,6 +151,14 @@ def test_a_trace_that_is_not_the_network_is_given_up(kind, caplog):
 def test_what_does_not_show_its_layers_is_one_sentence():
     with pytest.raises(InputError, match="a TorchScript module does not show its layers: give the network"):
         Recorder(torch.jit.trace(chain(), images()))
+    with pytest.raises(InputError, match="an exported network cannot be put in evaluation mode: give the network"):
+        Recorder(torch.export.export(chain(), (images(),)).module())
+
+
+def test_a_wrapped_network_is_measured_as_the_one_inside():
+    expected = recorded(chain(), images())
+    for wrapped in (nn.DataParallel(chain()), torch.compile(chain()), torch.compile(nn.DataParallel(chain()))):
+        torch.testing.assert_close(recorded(wrapped, images()), expected)
 
 
 class Choosing(nn.Module):

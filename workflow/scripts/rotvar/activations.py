@@ -48,12 +48,15 @@ class Recorder:
     layers: patterns of the names to show, where "*" stands for any characters, dots too. channel_axes: for patterns of
     names, the axis of the channels, where the rules of `channels` err.
 
-    Raises InputError for a TorchScript module.
+    Of a network that `torch.compile` or `nn.DataParallel` has wrapped, the one inside is run, under its own names.
+
+    Raises InputError for a TorchScript module, and for one that `torch.export` made.
     """
 
     def __init__(
         self, model: nn.Module, layers: Sequence[str] = ("*",), channel_axes: Mapping[str, int] | None = None
     ) -> None:
+        model = unwrapped(model)
         if isinstance(model, jit.ScriptModule):
             raise InputError("a TorchScript module does not show its layers: give the network that it was made of")
         self.model = model
@@ -64,6 +67,8 @@ class Recorder:
         try:
             with evaluating(model):
                 self.graph = _Interpreter(model)
+        except InputError:
+            raise
         except Exception as error:  # whatever a network does with what is no tensor
             self._give_up(str(error).strip() or type(error).__name__)
 
@@ -168,6 +173,14 @@ class Recorder:
         finally:
             for handle in handles:
                 handle.remove()
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The network in the wrappers of `torch.compile` and `nn.DataParallel`: a compiler would take in what records its
+    layers, and other devices would have a part of the batch each."""
+    parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
+    inner = model.module if parallel else getattr(model, "_orig_mod", None)
+    return unwrapped(inner) if isinstance(inner, nn.Module) else model
 
 
 def form(output: object) -> object:

@@ -5,12 +5,21 @@ from contextlib import contextmanager
 
 from torch import nn
 
+from rotvar.errors import InputError
+
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode for the block, and then each of its modules back."""
+    """Put a network in evaluation mode for the block, and then each of its modules back.
+
+    Raises InputError for what `torch.export` made, which has one mode.
+    """
     before = {module: module.training for module in model.modules()}
-    model.eval()
+    try:
+        model.eval()
+    except NotImplementedError as error:
+        remedy = "give the network that it was made of"
+        raise InputError(f"an exported network cannot be put in evaluation mode: {remedy}") from error
     try:
         yield
     finally:
