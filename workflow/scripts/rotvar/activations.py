@@ -64,13 +64,11 @@ class Recorder:
         self.channel_axes = channel_axes or {}
         self.known: set[Layer] | None = None  # that have an output for each image, once `outputs` has found out
         self.graph: _Interpreter | None = None
-        try:
-            with evaluating(model):
+        with evaluating(model):
+            try:
                 self.graph = _Interpreter(model)
-        except InputError:
-            raise
-        except Exception as error:  # whatever a network does with what is no tensor
-            self._give_up(str(error).strip() or type(error).__name__)
+            except Exception as error:  # whatever a network does with what is no tensor
+                self._give_up(str(error).strip() or type(error).__name__)
 
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
