@@ -9,7 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -28,7 +28,7 @@ from rotvar.rotation import present
 from rotvar.trainer import Trainer, memory_format
 from rotvar.transformations import Transformation
 
-PARTS = ("speed", "rotation", "loop", "compile")
+PARTS = ("speed", "precisions", "rotation", "loop", "compile")
 # Rotation's share of a step: at most; how many times as fast as the plain loop: at least
 GOALS = {"cpu": {"rotation": 0.03, "loop": 1.5}, "cuda": {"rotation": 0.05, "loop": 10}}
 MODES = {"cpu": ["default"], "cuda": ["default", "reduce-overhead"]}
@@ -158,6 +158,18 @@ def speed(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
     found = in_turns({"rotated": lambda: seconds(partial(step, count), subject.device, alone=True)}, count, options)
     images_of_a_step = len(subject.train) / trainer.steps
     return found | {"images_per_second": images_of_a_step / found["seconds_of_a_step"]["rotated"]}
+
+
+def precisions(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
+    """A step in float32 against one in bfloat16, of which `precision: auto` should choose the faster."""
+    recipes = {name: subject.recipe | {"precision": name} for name in ("float32", "bfloat16")}
+    steps = {name: partial(advance, replace(subject, recipe=recipe).trainer()) for name, recipe in recipes.items()}
+    count = min(steps_of_a_turn(step, subject.device, options) for step in steps.values())
+    sides: dict[str, Callable[[], float]] = {
+        name: partial(seconds, partial(step, count), subject.device, alone=True) for name, step in steps.items()
+    }
+    found = in_turns(sides, count, options)
+    return found | {"ratio": ratio(found, "float32", "bfloat16")}
 
 
 def rotation(subject: Subject, options: argparse.Namespace) -> dict[str, Any]:
@@ -316,12 +328,15 @@ def markdown(record: dict[str, Any]) -> str:
     goals = record["goals"]
     blocks = [common.heading(record)]
     extrapolated = record["seconds_per_study_extrapolated"]
-    speeds, shares, loops, compilations = [], [], [], []
+    speeds, in_both, shares, loops, compilations = [], [], [], [], []
     for network, found in record["networks"].items():
         blocks += [f"{network}, {part}: {why}" for part, why in found.get("refused", {}).items()]
         if each := found.get("speed"):
             minutes = extrapolated["each_training"][network] / 60
             speeds.append([network, found["precision"], round(each["images_per_second"]), minutes])
+        if each := found.get("precisions"):
+            step = {name: taken * 1000 for name, taken in each["seconds_of_a_step"].items()}
+            in_both.append([network, *step.values(), each["ratio"]["ratio"], found["precision"]])
         if each := found.get("rotation"):
             step = each["seconds_of_a_step"]["rotated"] * 1000
             quartiles = statistics.quantiles(each["by_round"], n=4) if len(each["by_round"]) > 1 else [math.nan] * 3
@@ -348,6 +363,9 @@ def markdown(record: dict[str, Any]) -> str:
         blocks.append(table(speeds, ["network", "precision", "images/s", "minutes of a training, extrapolated"]))
         hours = extrapolated["of_the_study"] / 3600
         blocks.append(f"All trainings of these that config.yaml asks for, one by one, extrapolated: {hours:.1f} hours.")
+    if in_both:
+        columns = ["network", "float32 step, ms", "bfloat16 step, ms", "float32 / bfloat16", "auto"]
+        blocks.append(table(in_both, columns))
     if shares:
         goal = f"rotation's share (goal ≤ {100 * goals['rotation']:g} %)"
         columns = ["network", "step, ms", goal, "its quartiles", "a batch alone, ms", "not rotated, ms", "share alone"]
@@ -402,6 +420,7 @@ def main() -> None:
             record["networks"][f"{dataset}/{name}"] = found
             done(found, "speed", partial(speed, subject, options))
             record["seconds_per_study_extrapolated"] = study(record["networks"])
+            done(found, "precisions", partial(precisions, subject, options))
             done(found, "rotation", partial(rotation, subject, options))
             if name in options.loop_models:
                 done(found, "loop", partial(loop, subject, options))

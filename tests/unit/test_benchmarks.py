@@ -38,8 +38,9 @@ def run(tmp_path_factory):
     """What the program printed, and the file that it wrote: two turns of one step each."""
     out = tmp_path_factory.mktemp("benchmark") / "train.json"
     sizes = ["--datasets", "digits", "--models", "simple_conv", "--images", 40]
-    turns = ["--parts", "speed", "rotation", "loop", "--steps", 1, "--repeats", 2, "--workers", 0, 1, "--threads", 1]
-    return benchmark("train.py", *sizes, *turns, "--out", out), out
+    parts = ["--parts", "speed", "precisions", "rotation", "loop"]
+    turns = ["--steps", 1, "--repeats", 2, "--workers", 0, 1, "--threads", 1]
+    return benchmark("train.py", *sizes, *parts, *turns, "--out", out), out
 
 
 @pytest.fixture(scope="module")
@@ -57,6 +58,12 @@ def test_a_training_takes_its_epochs_over_the_whole_data_set_at_that_speed(recor
     found = record["networks"][NETWORK]
     seconds = record["seconds_per_study_extrapolated"]["each_training"][NETWORK]
     assert seconds == pytest.approx(found["recipe"]["epochs"] * 1437 / found["speed"]["images_per_second"])
+
+
+def test_precisions_are_compared_by_the_medians_of_their_steps(record):
+    found = record["networks"][NETWORK]["precisions"]
+    median = {name: statistics.median(each) for name, each in found["seconds"].items()}
+    assert found["ratio"]["ratio"] == pytest.approx(median["float32"] / median["bfloat16"])
 
 
 def test_rotations_share_is_the_median_of_the_rounds(record):

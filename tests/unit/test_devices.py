@@ -53,17 +53,16 @@ def test_a_precision_that_is_named_is_used(precision, dtype):
 
 
 @pytest.mark.parametrize(
-    ("avx512", "amx", "dtype"),
+    ("capabilities", "dtype"),
     [
-        (False, False, torch.float32),
-        (True, False, torch.bfloat16),
-        (False, True, torch.bfloat16),
-        (True, True, torch.bfloat16),
+        ([], torch.float32),
+        (["avx512_bf16"], torch.bfloat16),  # AMD since Zen 4, Intel's Cooper Lake
+        (["avx512_bf16", "avx512_fp16"], torch.float32),  # Intel since Sapphire Rapids, its AMX hidden
+        (["avx512_bf16", "avx512_fp16", "amx_bf16"], torch.bfloat16),
     ],
 )
-def test_a_cpu_computes_in_bfloat16_where_that_is_native(avx512, amx, dtype, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512)
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx)
+def test_a_cpu_computes_in_bfloat16_where_that_is_faster(capabilities, dtype, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(capabilities, True))
     with devices.autocast(torch.device("cpu"), "auto"):
         assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).dtype == dtype
 

@@ -87,16 +87,19 @@ def reproducible(device: torch.device, deterministic: bool) -> Iterator[None]:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a network computes: "float32", "bfloat16", or "auto", which is bfloat16 where the device
-    computes it natively (GPUs since Ampere, CPUs with AMX or AVX-512 BF16) and float32 where it would be emulated,
-    several times slower. Raises InputError for another name.
+    """The context in which a network computes: "float32", "bfloat16", or "auto", which is bfloat16 where that is faster
+    (GPUs since Ampere, CPUs with AMX, AMD's with AVX-512 BF16) and float32 elsewhere. Raises InputError for another
+    name.
     """
     if precision not in PRECISIONS:
         raise InputError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
     if precision == "auto":
         if device.type == "cuda":
-            native = torch.cuda.is_bf16_supported(including_emulation=False)
+            faster = torch.cuda.is_bf16_supported(including_emulation=False)
         else:
-            native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-        precision = "bfloat16" if native else "float32"
+            has = torch.cpu.get_capabilities().get
+            # Intel's CPUs with AVX-512 FP16 are made to compute bfloat16 in AMX. Where a virtual machine hides that,
+            # what AVX-512 BF16 does instead is slower than float32 (benchmarks/README.md).
+            faster = has("amx_bf16") or (has("avx512_bf16") and not has("avx512_fp16"))
+        precision = "bfloat16" if faster else "float32"
     return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
