@@ -22,20 +22,30 @@ model = nn.Sequential(nn.Conv2d(1, 3, 3), nn.MaxPool2d(3), nn.Flatten(), nn.Line
 table = variance.measure(model, torch.rand(6, 1, 8, 8), torch.arange(6) % 2, ["a", "b"], torch.tensor([0.0, 30.0]))
 json.dump(["numba" in sys.modules, table.select_dtypes("number").to_numpy().tolist()], sys.stdout)
 """
+# How often the compiled statistics of two maps use a vector of 512 bits, and whether the processor has them
+VECTORS = """
+import torch
+from llvmlite import binding
+from rotvar.statistics import kernels
+kernels.mean_and_max(torch.rand(2, 3, 16))
+print(sum(code.count("zmm") for code in kernels._reduce.inspect_asm().values()))
+print(binding.get_host_cpu_features().get("avx512f", False))
+"""
 # What has positions is read twice: for mean and maximum over them, and for each
 ACTIVATIONS = 6 * 2 * (2 * 108 + 2 * 12 + 5)
 
 
+def printed(program: str, *arguments: str, cache: Path, **environment: str) -> str:
+    """What a fresh process prints, with what was compiled before in `cache`."""
+    places = {"PYTHONPATH": str(SCRIPTS), "NUMBA_CACHE_DIR": str(cache)}
+    command = [sys.executable, "-c", program, *arguments]
+    environment = os.environ | places | environment
+    return subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
+
+
 def swept(worth_compiling: int, cache: Path) -> tuple[bool, np.ndarray]:
     """Whether a fresh process imported numba, and the numbers of its table."""
-    done = subprocess.run(
-        [sys.executable, "-c", SWEEP, str(worth_compiling)],
-        env=os.environ | {"PYTHONPATH": str(SCRIPTS), "NUMBA_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    imported, numbers = json.loads(done.stdout)
+    imported, numbers = json.loads(printed(SWEEP, str(worth_compiling), cache=cache))
     return imported, np.array(numbers)
 
 
@@ -57,3 +67,13 @@ def test_what_is_on_disk_changes_nothing(tmp_path):
     tables = [swept(threshold, tmp_path)[1] for threshold in (0, ACTIVATIONS, ACTIVATIONS, 0)]
     np.testing.assert_array_equal(tables[1], tables[2])
     np.testing.assert_array_equal(tables[0], tables[3])
+
+
+def test_vectors_have_the_whole_length_that_the_processor_has(tmp_path):
+    used, there = printed(VECTORS, cache=tmp_path).split()
+    assert (int(used) > 0) == (there == "True")
+
+
+def test_what_a_user_says_of_the_processor_stays(tmp_path):
+    used, _ = printed(VECTORS, cache=tmp_path, NUMBA_CPU_FEATURES="-avx512f").split()
+    assert int(used) == 0

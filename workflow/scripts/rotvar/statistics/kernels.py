@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 import torch
-from numba import njit
+from numba import config, njit
+from numba.core.codegen import get_host_cpu_features
 from torch import Tensor
 
 # Units that are taken at a time, so that their running sums for a few rotations stay in the first cache
@@ -22,6 +23,11 @@ LANES = 256
 WORTH_TWO = 1024
 # Below this number of activations a second thread costs more than it helps
 WORTH_A_THREAD = 2**18
+
+# On Intel's CPUs with AVX-512, LLVM uses half the length of a vector, because a program with few of the whole ones pays
+# for them with a lower clock. Beside convolutions, which are full of them, they are faster (benchmarks/README.md).
+if config.CPU_FEATURES is None and "+avx512f" in (host := get_host_cpu_features()):  # type: ignore[attr-defined]
+    config.CPU_FEATURES = f"{host},-prefer-256-bit"  # type: ignore[attr-defined]
 
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}  # of numba
 
