@@ -241,10 +241,12 @@ def test_the_mean_over_positions_is_that_of_float64(by):
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("channels_last", [False, True])
 @pytest.mark.parametrize("positions", [2, kernels.LANES, 3 * kernels.LANES + 5, 2 * kernels.WORTH_TWO + 5])
-def test_mean_and_maximum_over_positions_in_either_layout(by, positions, channels_last, threads, monkeypatch):
+@pytest.mark.parametrize("channels", [3, operations.VECTOR, 3 * operations.VECTOR // 2])
+def test_mean_and_maximum_over_positions_in_either_layout(by, channels, positions, channels_last, threads, monkeypatch):
+    monkeypatch.setattr(operations, "PIECE", 2 * channels * positions)
     monkeypatch.setattr(kernels, "WORTH_A_THREAD", 1)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
-    maps = noise(5, 3, positions) - 4  # all negative: a maximum is not 0
+    maps = noise(5, channels, positions) - 4  # all negative: a maximum is not 0
     maps = maps.transpose(1, 2).contiguous().transpose(1, 2) if channels_last else maps
     means, maxima = by.mean_and_max(maps)
     torch.testing.assert_close(means, maps.double().mean(2), rtol=1e-14, atol=0)

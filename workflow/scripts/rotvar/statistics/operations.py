@@ -2,8 +2,15 @@
 longer than it saves. The functions are those of `kernels`, and so are their results, but for rounding.
 """
 
+import math
+
 import torch
 from torch import Tensor
+
+# Activations that are taken to float64 at a time on a CPU: so few that the copies stay in the caches
+PIECE = 2**16
+# On a CPU PyTorch compares whole vectors where so many neighbours in memory, or a multiple, have maxima of their own
+VECTOR = 32
 
 
 def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, variance_sum: Tensor) -> None:
@@ -54,5 +61,26 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
 
     A maximum is NaN or infinite where any of its values is.
     """
-    mean, top = values.mean(2, dtype=torch.float64), values.amax(2)
+    mean, top = _means(values), _maxima(values)
     return mean, torch.where(mean.isfinite(), top, mean.to(top.dtype))  # a maximum alone would hide -inf
+
+
+def _means(values: Tensor) -> Tensor:
+    """On a CPU in pieces, because PyTorch copies to float64 all that it is to take the mean of."""
+    if values.device.type != "cpu":
+        return values.mean(2, dtype=torch.float64)
+    rows = max(1, PIECE // values.shape[1:].numel())
+    return torch.cat([piece.mean(2, dtype=torch.float64) for piece in values.split(rows)])
+
+
+def _maxima(values: Tensor) -> Tensor:
+    """On a CPU, of narrow maps, in two steps: first of every so many positions that their channels fill vectors."""
+    rows, channels, positions = values.shape
+    side = VECTOR // math.gcd(channels, VECTOR)
+    whole = positions // side * side
+    if values.device.type != "cpu" or values.stride(1) > values.stride(2) or side == 1 or whole == 0:
+        return values.amax(2)
+    maps = values.transpose(1, 2)
+    side_by_side = maps[:, :whole].reshape(rows, -1, side * channels).amax(1)
+    top = side_by_side.view(rows, side, channels).amax(1)
+    return top if whole == positions else torch.maximum(top, maps[:, whole:].amax(1))
