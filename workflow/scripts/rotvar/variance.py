@@ -30,12 +30,12 @@ log = logging.getLogger("rotvar")
 BATCH_SIZE = {"cpu": 256, "cuda": 2048}
 
 # The fewest activations (those that are read twice count twice) for which the statistics are compiled: from there on
-# that saves more than it takes (`benchmarks/measure.py --parts compiled`). On one core of an Intel Xeon (Emerald Rapids)
-# importing numba and compiling `kernels` takes 8 s, and for three networks of config.yaml it saves 3 ns an activation
-# against PyTorch's operations with `spatial`, 1.5 ns without: it pays from 2.5e9 to 3.3e9 and from 5e9 to 6e9 on. For a
-# GPU nothing was measured, only calculated: compiling `gpu_kernels` takes some 5 s, and they save 24 bytes an
-# activation, 7 ps at the 3.35 TB/s of an H100's memory. Compiled code that is on disk already does not count: what was
-# measured before would then change the last digits of what is measured next.
+# that saves more than it takes (`benchmarks/measure.py --parts compiled`). On one core of an Intel Xeon (Emerald
+# Rapids) importing numba and compiling `kernels` takes 8 s, and for three networks of config.yaml it saves 3 ns an
+# activation against PyTorch's operations with `spatial`, 1.5 ns without: it pays from 2.5e9 to 3.3e9 and from 5e9 to
+# 6e9 on. For a GPU nothing was measured, only calculated: compiling `gpu_kernels` takes some 5 s, and they save 24
+# bytes an activation, 7 ps at the 3.35 TB/s of an H100's memory. Compiled code that is on disk already does not count:
+# what was measured before would then change the last digits of what is measured next.
 WORTH_COMPILING = {"cpu": 3e9, "cuda": 1e12}
 
 

@@ -81,6 +81,6 @@ def _maxima(values: Tensor) -> Tensor:
     if values.device.type != "cpu" or values.stride(1) > values.stride(2) or side == 1 or whole == 0:
         return values.amax(2)
     maps = values.transpose(1, 2)
-    side_by_side = maps[:, :whole].reshape(rows, -1, side * channels).amax(1)
+    side_by_side = maps[:, :whole].reshape(rows, whole // side, side * channels).amax(1)
     top = side_by_side.view(rows, side, channels).amax(1)
     return top if whole == positions else torch.maximum(top, maps[:, whole:].amax(1))
