@@ -36,16 +36,20 @@ class Known(nn.Module):
         return torch.stack([corner, total, torch.zeros_like(total), total * 0 + 3], dim=1).relu()
 
 
-def small(seed: int = 0, classes: int = 3, n: int = 13, size: int = 8):
-    """A tiny network with its normalization in use, images, labels in no order, class names."""
+def small(seed: int = 0, classes: int = 3, n: int = 13):
+    """A tiny network with its normalization in use, images, labels in no order, class names.
+
+    It normalizes with the statistics of these images, so that no layer's deviations drown in its mean: how the forward
+    pass rounds, which depends on the CPU and on the size of a batch, then stays far below them.
+    """
     torch.manual_seed(seed)
     model = models.build("vgg_like", 2, 16, classes, width=2, hidden=5)
-    for module in model.modules():
-        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-            module.running_mean.normal_()
-            module.running_var.uniform_(0.5, 2)
     labels = torch.arange(n) % classes
     images, names = torch.rand(n, 2, 16, 16), tuple(f"class {c}" for c in range(classes))
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
+            module.momentum = 1
+    model(images)
     return model.eval(), images, labels[torch.randperm(n)], names
 
 
@@ -63,7 +67,7 @@ def test_every_layer_unit_stratum_and_aggregation_agrees_with_the_literal_evalua
     assert len(table) == len(expected)
     assert set(table.stratum) == {"all", "stratified", *classes} and set(table.aggregation) == set(AGGREGATIONS)
     # Against one forward pass an image, floats differ by rounding; against the same floats see test_moments.py
-    np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-4, atol=1e-6)
+    np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("limits", [{"translation": 0.3}, {"rotation": 20, "scale": 0.4}, {"brightness": 0.5}], ids=str)
@@ -76,7 +80,7 @@ def test_under_another_transformation_it_agrees_likewise(limits):
     expected = indexed(literal_measure(kept, labels, classes, AGGREGATIONS)).drop(columns=[*RATES])
     table = measure(model, images, labels, classes, grid, transform=transform, batch_size=20)
     got = indexed(table).reindex(expected.index)
-    np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-4, atol=1e-6)
+    np.testing.assert_allclose(got.to_numpy(), expected.to_numpy(), rtol=2e-5, atol=1e-6)
 
 
 def test_closed_form_of_two_images_under_a_half_turn():
@@ -117,7 +121,7 @@ def test_the_batch_size_changes_nothing():
     model, images, labels, classes = small()
     tables = [measure(model, images, labels, classes, angles(4), batch_size=size) for size in (4, 12, 1000)]
     for table in tables[1:]:
-        np.testing.assert_allclose(indexed(table), indexed(tables[0]), rtol=1e-4, atol=1e-7)
+        np.testing.assert_allclose(indexed(table), indexed(tables[0]), rtol=1e-5, atol=1e-7)
 
 
 def test_the_order_of_the_images_changes_nothing():
@@ -125,7 +129,7 @@ def test_the_order_of_the_images_changes_nothing():
     order = torch.randperm(len(images))
     first = indexed(measure(model, images, labels, classes, angles(4)))
     np.testing.assert_allclose(
-        indexed(measure(model, images[order], labels[order], classes, angles(4))), first, rtol=1e-4, atol=1e-7
+        indexed(measure(model, images[order], labels[order], classes, angles(4))), first, rtol=1e-5, atol=1e-7
     )
 
 
@@ -143,7 +147,7 @@ def test_normalization_comes_after_rotation():
     inside, outside = (
         indexed(table.drop(columns="p_value")) for table in (inside, outside)
     )  # of more units, and fewer
-    np.testing.assert_allclose(inside, outside, rtol=1e-4, atol=1e-7)
+    np.testing.assert_allclose(inside, outside, rtol=1e-5, atol=1e-7)
 
 
 def test_bytes_are_scaled_to_the_unit_interval():
