@@ -76,7 +76,7 @@ def expected(tmp_path_factory: pytest.TempPathFactory) -> pd.DataFrame:
 
 
 def test_a_measurement_takes_fewer_images_at_a_time(tmp_path, expected):
-    limited = run(tmp_path, of_the_shell(250))
+    limited = run(tmp_path, of_the_shell(200))
     assert limited.returncode == 0, limited.stderr
     assert 1 <= int(limited.stdout) < 12
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "table.parquet"), expected, rtol=1e-5)
