@@ -390,7 +390,9 @@ def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch)
     monkeypatch.setattr(memory, "free", lambda device: 200_000)
     images, labels = torch.rand(4, 1, 20, 20), torch.tensor([0, 0, 1, 1])
     conv = nn.Sequential(nn.Conv2d(1, 8, 3))
-    sentence = r"statistics of 2,608 units at 16 angles take 0\.0 GB .* 0\.0 GB are free on the cpu: leave out"
+    sentence = (
+        "statistics of 2,608 units at 16 angles take 1 MB and one image 1 MB, but 0 MB are free on the cpu: leave out"
+    )
     with pytest.raises(InputError, match=sentence):
         measure(conv, images, labels, ["a", "b"], angles(16))
     assert len(measure(conv, images, labels, ["a", "b"], angles(2), aggregations=["mean"])) == 8 * 4
@@ -425,7 +427,7 @@ def test_a_table_that_would_not_fit_is_refused_before_the_sweep(monkeypatch):
     monkeypatch.setattr(memory, "of_state", lambda *_: 0)
     monkeypatch.setattr(memory, "of_image", lambda *_: 1)
     monkeypatch.setattr(memory, "free", lambda device: 1_000_000)
-    sentence = r"^the table of \d+ channels in 3 classes has [\d,]+ rows and takes 0\.0 GB, but"
+    sentence = r"^the table of \d+ channels in 3 classes has [\d,]+ rows and takes \d MB, but 1 MB are free"
     with pytest.raises(InputError, match=sentence):
         measure(model, images, labels, classes, angles(2))
 

@@ -189,7 +189,7 @@ def _check_table(outputs: Mapping[Layer, Tensor], aggregations: Sequence[str], c
     if taken > free:
         raise InputError(
             f"the table of {channels:,} channels in {classes:,} classes has {rows:,} rows and takes "
-            f"{taken / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free: measure fewer layers or aggregations at a time"
+            f"{taken / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free: measure fewer layers or aggregations at a time"
         )
 
 
@@ -220,8 +220,8 @@ def _images_per_batch(
         asked = [("the aggregation 'spatial'", True), (f"'{TURNED}'", inverse), ("the firing rate", keep)]
         costly = [words for words, there in asked if there]
         raise InputError(
-            f"the statistics of {units:,} units at {rotations} angles take {state / 1e9:.1f} GB and one image "
-            f"{image / 1e9:.1f} GB, but {free / 1e9:.1f} GB are free on the {device.type}: leave out "
+            f"the statistics of {units:,} units at {rotations} angles take {state / 1e6:,.0f} MB and one image "
+            f"{image / 1e6:,.0f} MB, but {free / 1e6:,.0f} MB are free on the {device.type}: leave out "
             f"{' or '.join(costly)}, use fewer angles, or measure fewer layers at a time"
         )
     batch_size = batch_size or BATCH_SIZE[device.type]
