@@ -186,5 +186,25 @@ def test_a_misspelt_figure_has_no_rule(workflow: Path) -> None:
     assert "MissingRuleException" in run.stdout  # where a dry run says everything
 
 
+def test_a_target_that_snakemake_takes_for_a_rule(workflow: Path) -> None:
+    """It would be left out, and the whole study made."""
+    target = "results/models/dataset=mnist/model=resnet/training=rotated/seed=0/weights.safetensors"
+    threads = ("--set-threads", "train_model=2")
+    run = run_snakemake(workflow, "-n", *threads, target)
+    assert run.returncode == 1
+    sentence = "--set-threads takes results/models/dataset=... for a rule; name targets before options, or after --."
+    assert run.stderr.splitlines()[-1] == f"Error: {sentence}"
+    assert plan(workflow, target, *threads) == plan(workflow, *threads, "--", target)
+    assert plan(workflow, target, *threads) == {"download_dataset": 1, "train_model": 1}
+
+
+def test_threads_and_resources_of_a_rule_that_there_is_not(workflow: Path) -> None:
+    run = run_snakemake(workflow, "-n", "--set-resources", "train_modle:runtime=600", "train_model:runtime=600")
+    assert run.returncode == 0
+    assert [line for line in run.stdout.splitlines() if "are set for" in line] == [
+        "Threads or resources are set for train_modle (did you mean 'train_model'?), which is no rule of this study."
+    ]
+
+
 def test_a_cluster_runs_the_demo(workflow: Path) -> None:
     assert plan(workflow, "--profile", "slurm", "--workflow-profile", "demo")["train_model"] == 8

@@ -5,6 +5,22 @@ from rotvar.system import limits
 from rotvar.errors import InputError
 
 
+def stop_at_mistaken_targets(options):
+    """End where --set-threads took a target for a rule, which would be left out, and the whole study made instead. A
+    rule that there is not is only named, because a profile may know more rules than the study has.
+    """
+    known = [rule.name for rule in workflow.rules]
+    for target in (name for name in options.overwrite_threads if "/" in name):
+        sys.exit(f"Error: --set-threads takes {target}=... for a rule; name targets before options, or after --.")
+    for name in sorted({*options.overwrite_threads, *options.overwrite_resources} - {*known}):
+        hint = sentences.did_you_mean(name, known)
+        logger.warning(f"Threads or resources are set for {name}{hint}, which is no rule of this study.")
+
+
+if workflow.is_main_process:
+    stop_at_mistaken_targets(workflow.resource_settings)
+
+
 def pass_on_debug(workflow):
     """Under --debug, jobs that end with a sentence leave its traceback in their logs as well."""
     if workflow.execution_settings.debug:
