@@ -142,7 +142,7 @@ def test_a_file_there_does_not_take_the_place_of_an_installed_module(here):
 @pytest.mark.parametrize("name", ["small", "Looks"])
 def test_a_saved_network_comes_back_with_all_it_computes(here, name):
     options = {"factory": f"my_networks:{name}"}
-    network = models.build("mine", **SHAPE, **options).eval()
+    network = models.build("mine", **SHAPE, **options).eval().to(memory_format=torch.channels_last)  # as it is read
     models.save(network, here / "weights.safetensors", {"name": "mine", **SHAPE, "options": options})
     again, description = models.load(here / "weights.safetensors", name="mine", options=options)
     images = -torch.rand(2, 3, 8, 8)
