@@ -69,7 +69,7 @@ def test_the_sentence_has_the_command_that_makes_a_damaged_file_again(name, tmp_
 def test_a_folder_that_is_a_loop(tmp_path):
     study = Study(tmp_path / "rotvar", targets=FEW)
     study.results.symlink_to(study.results)
-    refused(study, "results is 'results', where files cannot be (Symlink loop")
+    refused(study, "results is 'results', where files cannot be (Too many levels of symbolic links")
 
 
 def test_a_folder_that_is_a_file(tmp_path):

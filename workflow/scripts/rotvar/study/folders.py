@@ -17,18 +17,17 @@ def problems(results: str, mirror: str | None, program: Path) -> Iterator[str]:
         yield from _of_results(results, program)
         if mirror is not None:
             yield from _of_mirror(mirror, results)
-    except (OSError, RuntimeError) as error:  # links in a circle, a name that is too long
-        reason = getattr(error, "strerror", None) or error
+    except OSError as error:  # links in a circle, a name that is too long
         places = f"results is '{results}'" + (f" and data.mirror is '{mirror}'" if mirror else "")
-        yield f"{places}, where files cannot be ({reason}): name another place."
+        yield f"{places}, where files cannot be ({error.strerror}): name another place."
 
 
 def _of_results(results: str, program: Path) -> Iterator[str]:
     another = "name a folder of its own, such as results"
     plain = os.path.normpath(results)
-    place, program = Path(results).resolve(), program.resolve()
+    place, program = Path(os.path.realpath(results)), program.resolve()
     part = place.relative_to(program).parts[:1] if place.is_relative_to(program) else None
-    standing = next(folder for folder in (place, *place.parents) if folder.exists())
+    standing = next(folder for folder in (place, *place.parents) if _exists(folder))
     if results.startswith("~"):
         yield f"results is '{results}', but ~ means nothing in a configuration: write the whole path."
     elif results != plain:
@@ -39,6 +38,15 @@ def _of_results(results: str, program: Path) -> Iterator[str]:
         yield f"results is '{results}', but {part[0]} is a part of the program: {another}."
     elif not standing.is_dir():
         yield f"results is '{results}', but {standing} is a file: {another}."
+
+
+def _exists(path: Path) -> bool:
+    """Raises OSError where nothing can exist, of which `Path.exists` says False since Python 3.14."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    return True
 
 
 def _of_mirror(mirror: str, results: str) -> Iterator[str]:
