@@ -36,11 +36,18 @@ def normalization() -> nn.BatchNorm2d:
     return norm
 
 
+def without_bias() -> nn.BatchNorm2d:
+    """As `bias=False` makes it since PyTorch 2.12."""
+    norm = nn.BatchNorm2d(3)
+    norm.register_parameter("bias", None)
+    return norm
+
+
 NETWORKS = {
     "normalization and ReLU": lambda: [normalization(), nn.ReLU()],
     "normalization alone": lambda: [normalization()],
     "normalization without weights": lambda: [nn.BatchNorm2d(3, affine=False), nn.ReLU()],
-    "normalization without bias": lambda: [nn.BatchNorm2d(3, bias=False), nn.ReLU()],
+    "normalization without bias": lambda: [without_bias(), nn.ReLU()],
     "ReLU alone": lambda: [nn.ReLU()],
     "ReLU in place": lambda: [normalization(), nn.ReLU(inplace=True)],
     "ReLU, then normalization": lambda: [nn.ReLU(), normalization()],
