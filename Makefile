@@ -31,7 +31,8 @@ lint: .venv/installed
 .venv/installed: requirements.txt
 	@$(PYTHON) -c "import sys; (3, 11) <= sys.version_info < (3, 15) or sys.exit('Python 3.11 to 3.14 is needed: make PYTHON=...')"
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt || { \
+	@echo "Installing the packages of requirements.txt in .venv"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt || { \
 		echo "The packages are not installed. With Python 3.14 that takes a C compiler and Python's headers: see README.md."; exit 1; }
 	touch $@
 
