@@ -10,8 +10,9 @@ def stop_at_mistaken_targets(options):
     rule that there is not is only named, because a profile may know more rules than the study has.
     """
     known = [rule.name for rule in workflow.rules]
-    for target in (name for name in options.overwrite_threads if "/" in name):
-        sys.exit(f"Error: --set-threads takes {target}=... for a rule; name targets before options, or after --.")
+    for name in options.overwrite_threads:
+        if "/" in name:
+            sys.exit(f"Error: --set-threads takes {name}=... for a rule; name targets before options, or after --.")
     for name in sorted({*options.overwrite_threads, *options.overwrite_resources} - {*known}):
         hint = sentences.did_you_mean(name, known)
         logger.warning(f"Threads or resources are set for {name}{hint}, which is no rule of this study.")
