@@ -81,7 +81,9 @@ def demo(machine: Machine, tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "profiles" / "demo" / "study.yaml").write_text(yaml.safe_dump(DEMO))
     run = machine.run("snakemake --cores 4 --use-conda --workflow-profile demo", folder)
     assert run.returncode == 0, run.stdout + run.stderr
-    assert "Networks are trained and measured on a GPU if their jobs find one (torch is not here)." in run.stderr
+    assert (
+        "set conda: {torch: cuda} in the configuration.\nNetworks are trained and measured on the CPU.\n" in run.stderr
+    )
     return folder
 
 

@@ -2,7 +2,9 @@
 
 import logging
 import os
+import warnings
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 import torch
@@ -10,17 +12,122 @@ import torch
 from rotvar import devices
 
 
-def test_the_gpus_are_found_where_there_are_some(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    assert devices.visible() == [torch.device("cuda", 0), torch.device("cuda", 1)]
+@pytest.fixture
+def gpus(monkeypatch):
+    """A machine with GPUs of these compute capabilities, and a PyTorch that is built for those."""
+
+    def have(*capabilities, built_for="sm_75 sm_80 sm_86 sm_90 sm_120 compute_120", cuda="13.0"):
+        monkeypatch.setattr(torch.version, "cuda", cuda)
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+        monkeypatch.setattr(torch.cuda, "device_count", lambda: len(capabilities))
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda gpu: capabilities[gpu.index])
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda gpu: f"Accelerator {gpu.index}")
+        monkeypatch.setattr(torch.cuda, "get_arch_list", built_for.split)
+
+    return have
 
 
-def test_without_a_gpu_there_is_the_cpu_and_the_log_says_so(monkeypatch, caplog):
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with caplog.at_level(logging.INFO, logger="rotvar"):
-        assert devices.visible() == [torch.device("cpu")]
-    assert caplog.messages == [f"no GPU: computing on the CPU, {devices.describe(torch.device('cpu'))}"]
+@pytest.fixture
+def no_gpus(monkeypatch):
+    """A machine on which PyTorch finds no GPU, and says this if it is asked why."""
+
+    def have(error):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+        monkeypatch.setattr(torch.cuda, "init", Mock(side_effect=error))
+
+    return have
+
+
+@pytest.fixture
+def log(caplog):
+    caplog.set_level(logging.INFO, logger="rotvar")
+    return caplog
+
+
+COMPUTING = f"no GPU: computing on the CPU, {devices.describe(devices.CPU)}"
+
+
+def test_the_gpus_are_found_where_there_are_some(gpus, log):
+    gpus((7, 5), (8, 0), (8, 9), (9, 0), (12, 0), (12, 1), (13, 0))
+    assert devices.visible() == [torch.device("cuda", number) for number in range(7)]
+    assert not log.messages
+
+
+def test_a_gpu_that_pytorch_was_not_built_for_is_left_out_and_the_log_says_why(gpus, log):
+    gpus((7, 0), (8, 0))
+    assert devices.visible() == [torch.device("cuda", 1)]
+    (why,) = log.messages
+    assert why.startswith(
+        f"Accelerator 0, of compute capability 7.0, is not used: PyTorch {torch.__version__} was built"
+    )
+    assert why.endswith(
+        "for sm_75, sm_80, sm_86, sm_90, sm_120, compute_120. docs/running.md says which builds are for which GPUs."
+    )
+
+
+@pytest.mark.parametrize(
+    ("capability", "built_for"),
+    [
+        ((7, 0), "sm_75 sm_80"),  # older
+        ((8, 0), "sm_75 sm_86"),  # older, of a generation that there is code for
+        ((12, 0), "sm_80 sm_90 compute_121"),  # newer than all code, and older than the PTX
+        ((10, 0), "sm_90 sm_90a"),  # newer
+    ],
+)
+def test_where_pytorch_was_built_for_none_of_the_gpus_the_cpu_computes(capability, built_for, gpus, log):
+    gpus(capability, built_for=built_for)
+    assert devices.visible() == [devices.CPU]
+    assert len(log.messages) == 2
+    assert log.messages[1] == COMPUTING
+
+
+def test_the_gpus_of_another_maker_are_not_looked_at(gpus, log):
+    gpus((9, 4), built_for="gfx90a gfx942", cuda=None)
+    assert devices.visible() == [torch.device("cuda", 0)]
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        RuntimeError("Found no NVIDIA driver on your system. Please check that you have an NVIDIA GPU"),
+        RuntimeError("No CUDA GPUs are available"),
+        AssertionError("Torch not compiled with CUDA enabled"),
+    ],
+)
+def test_without_a_gpu_there_is_the_cpu_and_the_log_says_so(error, no_gpus, log, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", tmp_path / "none")
+    no_gpus(error)
+    assert devices.visible() == [devices.CPU]
+    assert log.messages == [COMPUTING]
+
+
+@pytest.mark.parametrize(
+    ("error", "why"),
+    [
+        (
+            RuntimeError("The NVIDIA driver is too old\n(found version 12040)."),
+            "driver is too old (found version 12040). ",
+        ),
+        (AssertionError("Torch not compiled with CUDA enabled"), "it is a build for CPUs. "),
+    ],
+)
+def test_why_pytorch_does_not_compute_on_a_gpu_that_is_there_is_said(error, why, no_gpus, log, tmp_path, monkeypatch):
+    monkeypatch.setattr(devices, "NVIDIA_DRIVER", tmp_path)
+    no_gpus(error)
+    assert devices.visible() == [devices.CPU]
+    assert log.messages[0].startswith("PyTorch cannot compute on this machine's GPU: ")
+    assert log.messages[0].endswith(f"{why}docs/running.md says which builds are for which GPUs.")
+    assert log.messages[1:] == [COMPUTING]
+
+
+def test_what_pytorch_would_warn_of_is_said_once(gpus, log, monkeypatch, recwarn):
+    gpus((7, 0))
+    monkeypatch.setattr(
+        torch.cuda, "get_device_capability", lambda gpu: warnings.warn("too old", stacklevel=1) or (7, 0)
+    )
+    assert devices.visible() == [devices.CPU]
+    assert not recwarn
+    assert len(log.messages) == 2
 
 
 def test_a_gpu_is_described_by_its_name(monkeypatch):

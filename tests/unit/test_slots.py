@@ -175,8 +175,10 @@ def machine(monkeypatch):
     current = SimpleNamespace(device=None)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=GPUS[number]))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda gpu: SimpleNamespace(uuid=GPUS[gpu.index]))
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Accelerator {device.index}")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda gpu: (9, 0))
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_90"])
     monkeypatch.setattr(torch.cuda, "set_device", lambda device: setattr(current, "device", device))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
     return current
@@ -194,15 +196,15 @@ def test_processes_that_see_different_gpus_under_one_number_do_not_wait_for_each
     """As two jobs of SLURM on one node do."""
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     with slots.device(1, 1) as first:
-        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=GPUS[1]))
+        monkeypatch.setattr(torch.cuda, "get_device_properties", lambda gpu: SimpleNamespace(uuid=GPUS[1]))
         with slots.device(1, 1) as second:
             assert first == second == torch.device("cuda", 0)
 
 
 def test_parts_of_a_gpu_are_told_apart_by_their_names(machine, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda number: SimpleNamespace(uuid=GPUS[0]))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda gpu: SimpleNamespace(uuid=GPUS[0]))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "MIG-GPU-8932f937/1/0,MIG-GPU-8932f937/2/0")
-    assert slots.names(1) == ["MIG-GPU-8932f937_1_0"]
+    assert slots.names([torch.device("cuda", 0)]) == ["MIG-GPU-8932f937_1_0"]
 
 
 def test_without_a_gpu_a_job_computes_on_the_cpu_with_its_threads_and_its_log_says_so(monkeypatch, caplog):

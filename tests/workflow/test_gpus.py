@@ -1,4 +1,4 @@
-"""A study on a machine with two GPUs, which are stand-ins: what they are given is computed on the CPU."""
+"""A study on a machine with GPUs. They are stand-ins: what they are given is computed on the CPU."""
 
 from pathlib import Path
 
@@ -11,20 +11,28 @@ from rotvar.study import slots
 
 ARGUMENTS = ("--cores", "4", "--configfile", "study.yaml")
 NETWORKS = Path("results/models/dataset=digits/model=simple_conv")
+OLD = "The NVIDIA driver on your system is too old (found version 12040)."
 TOLD = "At most 2 of their jobs compute at a time (jobs_per_gpu: 1); others that are started wait, and hold a core."
 
 
 @pytest.fixture
-def machine(tmp_path: Path) -> Path:
-    """The workflow on such a machine, where the first GPU is in use until the test ends."""
+def folder(tmp_path: Path) -> Path:
+    """That of the workflow, with a study to run."""
     folder = copy_workflow(tmp_path / "rotvar")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY | {"seeds": [0]}))
+    return folder
+
+
+@pytest.fixture
+def machine(folder: Path, tmp_path: Path) -> Path:
+    """The workflow on a machine with two GPUs."""
     library = folder / "workflow" / "scripts" / "rotvar"
     edit(library / "devices.py", "if torch.cuda.is_available():", "if True:")
     edit(library / "devices.py", "torch.cuda.device_count()", "2")
+    edit(library / "devices.py", "if _has_code_for(gpu)", "")
     edit(library / "devices.py", "torch.cuda.get_device_name(device)", '"Stand-in"')
     edit(library / "study" / "slots.py", 'Path("/tmp")', f'Path("{tmp_path}")')
-    edit(library / "study" / "slots.py", "str(torch.cuda.get_device_properties(number).uuid)", 'f"uuid-{number}"')
+    edit(library / "study" / "slots.py", "str(torch.cuda.get_device_properties(gpu).uuid)", 'f"uuid-{gpu.index}"')
     edit(library / "study" / "slots.py", "torch.cuda.set_device(visible[place])", "pass")
     edit(library / "study" / "slots.py", "yield visible[place]", 'yield torch.device("cpu")')
     return folder
@@ -52,3 +60,16 @@ def test_jobs_take_the_gpu_that_is_free_and_the_user_is_told_how_many_compute(
         assert "data sets 0, trained networks 1, measurements 0" in run.stderr
         assert "Stand-in, Stand-in." in run.stderr
         assert "others that are started wait" not in run.stderr
+
+
+def test_where_the_driver_is_too_old_for_pytorch_the_run_and_its_jobs_say_so_and_the_cpu_computes(folder: Path) -> None:
+    devices = folder / "workflow" / "scripts" / "rotvar" / "devices.py"
+    edit(devices, "if torch.cuda.is_available():", "if False:")
+    edit(devices, "torch.cuda.init()", f'raise RuntimeError("{OLD}")')
+    run = run_snakemake(folder, *ARGUMENTS, "--", "train")
+    assert run.returncode == 0, run.stderr
+    why = f"PyTorch cannot compute on this machine's GPU: {OLD} docs/running.md says which builds are for which GPUs.\n"
+    assert f"{why}Networks are trained and measured on: " in run.stderr
+    assert "Without a GPU this takes about " in run.stderr
+    for log in (folder / "results" / "logs" / "train_model").rglob("*.log"):
+        assert why in log.read_text()

@@ -1,6 +1,8 @@
 # What a run does before its first job and when a job has failed.
 from collections import Counter
 
+from snakemake.settings.types import DeploymentMethod
+
 from rotvar.system import limits
 from rotvar.errors import InputError
 
@@ -50,6 +52,13 @@ def blame_memory():
         )
 
 
+def by_conda_for_cpus(workflow):
+    """Whether jobs compute by PyTorch's build for CPUs, on any machine."""
+    return (
+        DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method and config["conda"]["torch"] == "cpu"
+    )
+
+
 def announce(workflow):
     """Say what the run will make, where it computes and, without a GPU, for about how long."""
     jobs = [job for job in workflow.dag.needrun_jobs() if not job.is_norun]
@@ -61,6 +70,10 @@ def announce(workflow):
     )
     if not networks:
         return
+    if for_cpus := by_conda_for_cpus(workflow):
+        logger.info(
+            "Conda makes PyTorch's build for CPUs. To compute on NVIDIA's GPUs, set conda: {torch: cuda} in the configuration."
+        )
     if not workflow.local_exec:
         logger.info("Networks are trained and measured on the cluster.")
         return
@@ -68,16 +81,17 @@ def announce(workflow):
         from rotvar import devices
         from rotvar.study import estimate
     except ModuleNotFoundError as error:  # under --use-conda, Snakemake's own environment needs no PyTorch
-        logger.info(f"Networks are trained and measured on a GPU if their jobs find one ({error.name} is not here).")
+        where = "the CPU" if for_cpus else f"a GPU if their jobs find one ({error.name} is not here)"
+        logger.info(f"Networks are trained and measured on {where}.")
         return
-    visible = devices.visible()
+    visible = [devices.CPU] if for_cpus else devices.visible()
     logger.info(f"Networks are trained and measured on: {', '.join(map(devices.describe, visible))}.")
     if visible[0].type == "cpu":
         cores = min(workflow.cores, os.cpu_count())
         rate = estimate.EFFICIENCY * estimate.rate() * cores
         time = estimate.duration(sum(map(operations, networks)), rate)
         logger.info(
-            f"There is no GPU: this takes about {time} on {cores} cores. "
+            f"Without a GPU this takes about {time} on {cores} cores. "
             "A small study on data that is already here: snakemake --workflow-profile demo"
         )
         return

@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,63 @@ from rotvar.errors import InputError
 
 log = logging.getLogger("rotvar")
 
+CPU = torch.device("cpu")
+
 PRECISIONS = ("auto", "float32", "bfloat16")  # of a training
 MEASURED_PRECISIONS = ("float32", "tf32", "bfloat16")
 
+# What PyTorch says where there is no GPU, or none that this process may use
+NO_GPU = ("Found no NVIDIA driver", "No CUDA GPUs are available")
+NVIDIA_DRIVER = Path("/proc/driver/nvidia")  # of Linux, where it is loaded
+GPU_BUILDS = "docs/running.md says which builds are for which GPUs."
+
 
 def visible() -> list[torch.device]:
-    """The GPUs that this process may use, or the CPU where there is none (said in the log)."""
-    if torch.cuda.is_available():
-        return [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
-    log.info("no GPU: computing on the CPU, %s", describe(torch.device("cpu")))
-    return [torch.device("cpu")]
+    """The GPUs that this process may use and PyTorch can compute on, or the CPU where there is none. The log says so,
+    and why PyTorch cannot compute on one that is there."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # PyTorch's, of what is said here
+        if torch.cuda.is_available():
+            gpus = [torch.device("cuda", number) for number in range(torch.cuda.device_count())]
+            if able := [gpu for gpu in gpus if _has_code_for(gpu)]:
+                return able
+        elif reason := _why_none():
+            log.warning("PyTorch cannot compute on this machine's GPU: %s", reason)
+    log.info("no GPU: computing on the CPU, %s", describe(CPU))
+    return [CPU]
+
+
+def _has_code_for(gpu: torch.device) -> bool:
+    """Whether PyTorch was built for a GPU; the log says where it was not.
+
+    Machine code runs on GPUs of its generation that are not older (sm_86 on 8.6 and 8.9); PTX (compute_86) is compiled
+    by the driver for all that are not older (NVIDIA, "CUDA C++ Programming Guide", "Application Compatibility").
+    """
+    if torch.version.cuda is None:  # a build for AMD's GPUs, which have other names
+        return True
+    built_for = torch.cuda.get_arch_list()
+    capability = torch.cuda.get_device_capability(gpu)
+    for kind, _, number in (name.partition("_") for name in built_for):
+        oldest = divmod(int(number.rstrip("af")), 10)
+        if oldest <= capability and (oldest[0] == capability[0] or kind == "compute"):
+            return True
+    log.warning(
+        "%s, of compute capability %d.%d, is not used: PyTorch %s was built for %s. %s",
+        torch.cuda.get_device_name(gpu), *capability, torch.__version__, ", ".join(built_for), GPU_BUILDS,
+    )  # fmt: skip
+    return False
+
+
+def _why_none() -> str | None:
+    """Why PyTorch finds no GPU on a machine that has one, as far as PyTorch and the system tell."""
+    try:
+        torch.cuda.init()
+    except AssertionError:
+        return f"it is a build for CPUs. {GPU_BUILDS}" if NVIDIA_DRIVER.is_dir() else None
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        return None if reason.startswith(NO_GPU) else f"{reason} {GPU_BUILDS}"
+    return None
 
 
 def describe(device: torch.device) -> str:

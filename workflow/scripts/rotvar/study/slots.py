@@ -37,19 +37,19 @@ def device(threads: int, per_gpu: int) -> Iterator[torch.device]:
     if visible[0].type == "cpu":
         yield visible[0]
         return
-    with taken(names(len(visible)), per_gpu) as place:
+    with taken(names(visible), per_gpu) as place:
         torch.cuda.set_device(visible[place])
         log.info("computing on GPU %d of %d: %s", place + 1, len(visible), devices.describe(visible[place]))
         yield visible[place]
 
 
-def names(count: int) -> list[str]:
-    """A name of each of the `count` visible GPUs that it has in all processes of the machine. Its number will not do:
-    CUDA numbers the GPUs that a process sees."""
+def names(gpus: Sequence[torch.device]) -> list[str]:
+    """A name of each of the visible GPUs that it has in all processes of the machine. Its number will not do: CUDA
+    numbers the GPUs that a process sees."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     if chosen.startswith("MIG-"):  # parts of GPUs, of which CUDA shows a process the first
         return [chosen.split(",")[0].replace("/", "_")]
-    return [str(torch.cuda.get_device_properties(number).uuid) for number in range(count)]
+    return [str(torch.cuda.get_device_properties(gpu).uuid) for gpu in gpus]
 
 
 @contextmanager
