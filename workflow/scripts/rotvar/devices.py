@@ -3,6 +3,7 @@
 import logging
 import os
 import platform
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ CPU = torch.device("cpu")
 PRECISIONS = ("auto", "float32", "bfloat16")  # of a training
 MEASURED_PRECISIONS = ("float32", "tf32", "bfloat16")
 
+# Machine code for a generation of GPUs, or PTX, as PyTorch names it: sm_86, compute_90
+CODE = re.compile(r"(sm|compute)_(\d+)(\d)[af]?")
 # What PyTorch says where there is no GPU, or none that this process may use
 NO_GPU = ("Found no NVIDIA driver", "No CUDA GPUs are available")
 NVIDIA_DRIVER = Path("/proc/driver/nvidia")  # of Linux, where it is loaded
@@ -47,17 +50,19 @@ def _has_code_for(gpu: torch.device) -> bool:
     Machine code runs on GPUs of its generation that are not older (sm_86 on 8.6 and 8.9); PTX (compute_86) is compiled
     by the driver for all that are not older (NVIDIA, "CUDA C++ Programming Guide", "Application Compatibility").
     """
-    if torch.version.cuda is None:  # a build for AMD's GPUs, which have other names
-        return True
-    built_for = torch.cuda.get_arch_list()
     capability = torch.cuda.get_device_capability(gpu)
-    for kind, _, number in (name.partition("_") for name in built_for):
-        oldest = divmod(int(number.rstrip("af")), 10)
+    built_for = [code for code in map(CODE.fullmatch, torch.cuda.get_arch_list()) if code]
+    for code in built_for:
+        kind, major, minor = code.groups()
+        oldest = int(major), int(minor)
         if oldest <= capability and (oldest[0] == capability[0] or kind == "compute"):
             return True
+    if not built_for:  # AMD's GPUs have other names, and a build of one's own may name none
+        return True
+    name, names = torch.cuda.get_device_name(gpu), ", ".join(code[0] for code in built_for)
     log.warning(
         "%s, of compute capability %d.%d, is not used: PyTorch %s was built for %s. %s",
-        torch.cuda.get_device_name(gpu), *capability, torch.__version__, ", ".join(built_for), GPU_BUILDS,
+        name, *capability, torch.__version__, names, GPU_BUILDS,
     )  # fmt: skip
     return False
 
