@@ -62,10 +62,11 @@ def published_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of STUDY."""
+    """The folder of a finished run of STUDY, made where text is not UTF-8 by default: no file may depend on that."""
     folder = copy_workflow(tmp_path_factory.mktemp("study") / "rotvar")
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
-    run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml")
+    ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
+    run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml", **ascii_only)
     assert run.returncode == 0, run.stderr
     assert "To be made in results: data sets 1, trained networks 4, measurements 14" in run.stderr
     assert "Networks are trained and measured on: " in run.stderr

@@ -46,7 +46,7 @@ if workflow.is_main_process:
 for entry in configuration.leave_out(config):
     if workflow.is_main_process:
         logger.info(f"{entry} is null in the configuration, and left out of the study.")
-DESCRIBED = yaml.safe_load(SCHEMA.read_text())
+DESCRIBED = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 stop_at(configuration.problems(config, DESCRIBED))
 validate(config, str(SCHEMA))  # sets the defaults
 DATASETS = configuration.known(config)

@@ -49,7 +49,7 @@ def published() -> dict[str, pd.DataFrame]:
     `accuracy`: dataset, model, training, test, accuracy. `global_variance`: dataset, model, training, aggregation,
     stratum, global_variance.
     """
-    data = json.loads(package_files("rotvar").joinpath("published.json").read_text())
+    data = json.loads(package_files("rotvar").joinpath("published.json").read_text(encoding="utf-8"))
     tables = {name: pd.DataFrame(data[name]) for name in ("accuracy", "global_variance")}
     for table in tables.values():
         table.attrs["source"] = data["source"]

@@ -108,8 +108,9 @@ def save(figure: Figure, *paths: str | Path) -> None:
         with atomic(path) as temporary:
             figure.savefig(temporary, metadata=metadata.get(path.suffix))
             if path.suffix == ".svg":
-                svg = temporary.read_text()
-                temporary.write_text(re.sub(r"(?<=data:image/png;base64,)[^\"]+", _index_colours, svg))
+                svg = temporary.read_text(encoding="utf-8")
+                compact = re.sub(r"(?<=data:image/png;base64,)[^\"]+", _index_colours, svg)
+                temporary.write_text(compact, encoding="utf-8")
 
 
 def trainings(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
