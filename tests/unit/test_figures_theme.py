@@ -81,6 +81,14 @@ def test_the_callers_style_is_left_alone() -> None:
     assert dict(mpl.rcParams) == before
 
 
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
+def test_a_matplotlibrc_changes_nothing(suffix: str, tmp_path: Path) -> None:
+    for name, own in {"without": {}, "with": {"text.usetex": True, "axes.grid": True, "lines.linestyle": ":"}}.items():
+        with mpl.rc_context(own):
+            theme.save(by_layer(variance(), "mean"), tmp_path / f"{name}{suffix}")
+    assert (tmp_path / f"with{suffix}").read_bytes() == (tmp_path / f"without{suffix}").read_bytes()
+
+
 def test_colours_are_fixed_for_known_names_and_different_for_others() -> None:
     colours = theme.colours(["upright", "rotated", "mirrored"], theme.TRAININGS)
     assert colours["rotated"] == theme.TRAININGS["rotated"]

@@ -83,11 +83,13 @@ STRATUM_LINES: dict[str, Any] = {"all": "-", "stratified": (0, (3, 1.5))}
 
 
 def themed(draw: Callable[P, T]) -> Callable[P, T]:
-    """Draw in the project's style, whatever the caller's is; the caller's is left as it was."""
+    """Draw in the project's style, whatever the caller's is, or a matplotlibrc says; that is left as it was."""
 
     @wraps(draw)
     def styled(*args: P.args, **kwargs: P.kwargs) -> T:
-        with mpl.rc_context(STYLE):  # type: ignore[arg-type]
+        with mpl.rc_context():
+            mpl.rcdefaults()
+            mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
             return draw(*args, **kwargs)
 
     return styled
