@@ -71,5 +71,5 @@ def test_where_the_driver_is_too_old_for_pytorch_the_run_and_its_jobs_say_so_and
     why = f"PyTorch cannot compute on this machine's GPU: {OLD} docs/running.md says which builds are for which GPUs.\n"
     assert f"{why}Networks are trained and measured on: " in run.stderr
     assert "Without a GPU this takes about " in run.stderr
-    for log in (folder / "results" / "logs" / "train_model").rglob("*.log"):
-        assert why in log.read_text()
+    logs = [file.read_text() for file in (folder / "results" / "logs" / "train_model").rglob("*.log")]
+    assert [why in log for log in logs] == [True, True]
