@@ -1,6 +1,7 @@
 """A bad configuration is one clear sentence, before anything runs."""
 
 import dataclasses
+import json
 import re
 from collections.abc import Iterator
 from datetime import date
@@ -478,6 +479,17 @@ def test_what_is_null_is_left_out() -> None:
     assert config == study(trainings={"half": {"rotation": 90}}, transformations={})
     assert configuration.leave_out(config) == []
     assert configuration.leave_out({"trainings": None, "transformations": ["shift"], "seeds": None}) == []
+
+
+def test_numbers_are_written_plainly_but_for_factories() -> None:
+    config = study(
+        trainings={"rotated": {"rotation": 180.0}, "half": {"rotation": 0.5}},
+        seeds=[0, 1],
+        training={"default": {"deterministic": False}},
+        own_models={"mine": {"factory": "nets:make", "options": {"scale": 2.0}}},
+    )
+    found = json.dumps(configuration.plain(config))
+    assert found == json.dumps(config).replace("180.0", "180")
 
 
 def test_a_study_keeps_one_training(tmp_path: Path) -> None:

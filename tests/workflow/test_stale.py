@@ -267,6 +267,12 @@ def test_the_order_of_a_recipe(study: Path) -> None:
     assert jobs(study) == []
 
 
+def test_the_spelling_of_numbers(study: Path) -> None:
+    edit(study / "config.yaml", "rotation: 180}", "rotation: 180.0}")
+    edit(study / "config.yaml", "learning_rate: 0.002", "learning_rate: 2.0e-3")
+    assert jobs(study) == []
+
+
 def test_a_deleted_figure(study: Path) -> None:
     (study / "results" / "figures" / "mnist" / "simple_conv" / "layers_mean.png").unlink()
     assert jobs(study) == ["Drawing variance by layer of simple_conv on mnist, mean"]

@@ -49,6 +49,7 @@ for entry in configuration.leave_out(config):
 DESCRIBED = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
 stop_at(configuration.problems(config, DESCRIBED))
 validate(config, str(SCHEMA))  # sets the defaults
+config.update(configuration.plain(config))
 DATASETS = configuration.known(config)
 if workflow.is_main_process:  # the folders of a compute node may be others
     stop_at([*folders.problems(config["results"], config["data"]["mirror"], Path(workflow.basedir))])

@@ -58,6 +58,19 @@ def leave_out(config: dict[str, Any]) -> list[str]:
     return [f"{section}.{name}" for section, name in left]
 
 
+def plain(value: Any) -> Any:
+    """The configuration with whole numbers written without a point: 180 for 180.0.
+
+    They say the same, but Snakemake compares parameters by their text. What goes to a factory of one's own stays as it
+    is written: to Python the two differ.
+    """
+    if isinstance(value, dict):
+        return {key: one if key == "own_models" else plain(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
 def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
     """The schema with the names that data sets and models may have: the catalogue's, and the configuration's own."""
     own = [
