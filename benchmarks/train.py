@@ -56,7 +56,7 @@ class Subject:
 
 def advance(trainer: Trainer, count: int) -> None:
     """Take steps as a training takes them, epoch after epoch."""
-    with devices.reproducible(trainer.device, deterministic=False):
+    with devices.reproducible(trainer.device, deterministic=False), devices.float32():
         for _ in range(count):
             if trainer.step == trainer.steps:
                 trainer.begin_epoch()

@@ -8,8 +8,11 @@ from unittest.mock import Mock
 
 import pytest
 import torch
+from torch import nn
 
-from rotvar import devices
+from rotvar import devices, evaluation, training, untrained
+from rotvar.data.packed import Dataset
+from rotvar.rotation import angles
 
 
 @pytest.fixture
@@ -194,6 +197,27 @@ def test_a_measurement_in_float32_is_one_whatever_else_asks_for_less(wished):
             assert [operation.fp32_precision for operation in operations] == ["ieee"] * 6
     finally:
         torch.set_float32_matmul_precision(before)
+
+
+@pytest.mark.parametrize("doing", ["training", "testing", "settling"])
+def test_what_is_not_measured_is_float32_too(doing):
+    """By itself PyTorch computes the convolutions of GPUs in tf32."""
+    data = Dataset(torch.randint(256, (8, 1, 4, 4)).to(torch.uint8), torch.arange(8) % 2, ("one", "other"))
+    model = nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2), nn.Flatten(), nn.Linear(8, 2))
+    seen: dict[bool, set[str]] = {True: set(), False: set()}  # in training mode and in evaluation mode
+    precision = torch.backends.cudnn.conv
+    model[0].register_forward_hook(lambda module, *_: seen[module.training].add(precision.fp32_precision))
+    model[0].weight.register_hook(lambda _: seen[True].add(precision.fp32_precision))
+    before = precision.fp32_precision
+    assert before != "ieee"
+    if doing == "training":
+        training.train(model, data, data, epochs=1, precision="float32")
+    elif doing == "testing":
+        evaluation.accuracy(model, data, angles(2), mean=torch.tensor([0.5]), std=torch.tensor([0.5]))
+    else:
+        untrained.untrained(model, data, data)
+    assert seen == {True: set() if doing == "testing" else {"ieee"}, False: {"ieee"}}
+    assert precision.fp32_precision == before
 
 
 @pytest.mark.parametrize("deterministic", [False, True])

@@ -106,15 +106,25 @@ def computing(device: torch.device, precision: str) -> Iterator[None]:
     """
     if precision not in MEASURED_PRECISIONS:
         raise InputError(f"unknown precision '{precision}': choose one of {', '.join(MEASURED_PRECISIONS)}")
+    on = torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+    with on, float32(tf32=precision == "tf32"):
+        yield
+
+
+@contextmanager
+def float32(tf32: bool = False) -> Iterator[None]:
+    """What is computed in float32 in the block is float32, or `tf32` on GPUs.
+
+    PyTorch by itself computes the convolutions of GPUs in tf32.
+    """
     cudnn, mkldnn = torch.backends.cudnn, torch.backends.mkldnn
     on_gpus: tuple[Any, ...] = (torch.backends.cuda.matmul, cudnn.conv, cudnn.rnn)  # type: ignore[attr-defined]
     operations = (*on_gpus, mkldnn.matmul, mkldnn.conv, mkldnn.rnn)  # type: ignore[attr-defined]
     before = [operation.fp32_precision for operation in operations]
     for operation in operations:
-        operation.fp32_precision = "tf32" if precision == "tf32" and operation in on_gpus else "ieee"
+        operation.fp32_precision = "tf32" if tf32 and operation in on_gpus else "ieee"
     try:
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16"):
-            yield
+        yield
     finally:
         for operation, former in zip(operations, before, strict=True):
             operation.fp32_precision = former

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rotvar import devices
 from rotvar.data.packed import Dataset
 from rotvar.errors import out_of_memory
 from rotvar.modes import evaluating
@@ -59,7 +60,7 @@ def classify(
     losses: list[Tensor] = []
     corrects: list[Tensor] = []
     done, size = 0, BATCH
-    with evaluating(model):
+    with evaluating(model), devices.float32():
         while done < len(dataset):
             before_batch()
             batch = slice(done, done + size)

@@ -86,6 +86,7 @@ def train(
     """
     with (
         devices.reproducible(next(model.parameters()).device, deterministic),
+        devices.float32(),
         interruption.noticed() if checkpoint else nullcontext(Request()) as request,
     ):
         trainer = Trainer(model, train, trained=trained, augmentation=augmentation, epochs=epochs, seed=seed, **recipe)

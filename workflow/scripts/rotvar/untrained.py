@@ -6,6 +6,7 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from rotvar import devices
 from rotvar.data.packed import Dataset, normalization
 from rotvar.evaluation import BATCH, classify
 from rotvar.rotation import present
@@ -42,8 +43,9 @@ def _settle(model: nn.Module, images: Tensor, mean: Tensor, std: Tensor) -> None
         module.momentum = None  # a mean over all batches
     training = model.training
     model.train()
-    for batch in images.tensor_split(-(-len(images) // BATCH)) if normalizations else ():
-        model(present(batch.to(mean.device), None, mean, std))
+    with devices.float32():
+        for batch in images.tensor_split(-(-len(images) // BATCH)) if normalizations else ():
+            model(present(batch.to(mean.device), None, mean, std))
     model.train(training)
     for module, momentum in zip(normalizations, momenta, strict=True):
         module.momentum = momentum
