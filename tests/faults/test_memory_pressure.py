@@ -25,7 +25,7 @@ from rotvar.system import limits
 from rotvar.study.jobs import job
 
 torch.set_num_threads(1)
-limits._GPU = Path("nowhere")
+limits._DEVICES = Path("nowhere")
 batches = []
 present = variance.present_at_all
 

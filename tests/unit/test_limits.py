@@ -82,7 +82,7 @@ def test_what_a_group_does_not_allow_is_a_memory_error():
     program = """
 from pathlib import Path
 from rotvar.system import limits
-limits._GPU = Path("nowhere")
+limits._DEVICES = Path("nowhere")
 limits._of_groups = lambda: [(200_000_000 + limits._pages(limits._RESIDENT) - limits._pages(limits._SHARED), 0)]
 limits.keep()
 kept = bytearray(100_000_000)
@@ -94,6 +94,20 @@ except MemoryError:
     scripts = ROOT / "workflow" / "scripts"
     run = subprocess.run([sys.executable, "-c", program], cwd=scripts, capture_output=True, text=True)
     assert run.stdout == "refused\n", run.stderr
+
+
+@pytest.mark.parametrize(
+    ("device", "kept"), [("nvidia0", False), ("nvidia3", False), ("dxg", False), ("nvidiactl", True)]
+)
+def test_a_process_with_a_gpu_keeps_to_no_group(device, kept, tmp_path, monkeypatch):
+    """The driver reserves more memory than it uses. A container may have another GPU than the machine's first."""
+    (tmp_path / device).touch()
+    limited = []
+    monkeypatch.setattr(limits, "_DEVICES", tmp_path)
+    monkeypatch.setattr(limits, "_of_groups", lambda: [(200 * MB, 0)])
+    monkeypatch.setattr(resource, "setrlimit", lambda *arguments: limited.append(arguments))
+    limits.keep()
+    assert bool(limited) == kept
 
 
 def test_what_the_kernel_killed_is_counted(tmp_path, monkeypatch):

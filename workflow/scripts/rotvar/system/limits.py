@@ -5,7 +5,7 @@ import resource
 from collections.abc import Iterator
 from pathlib import Path
 
-_GPU = Path("/dev/nvidia0")
+_DEVICES, _GPUS = Path("/dev"), ("nvidia[0-9]*", "dxg")  # of Linux, and of Linux within Windows
 _GROUPS, _SELF, _EVENTS = Path("/sys/fs/cgroup"), Path("/proc/self"), Path("/proc/vmstat")
 _NONE = 2**62  # version 1 of control groups says so with a number of about 2**63
 _SIZE, _RESIDENT, _SHARED, _DATA = 0, 1, 2, 5  # the entries of /proc/self/statm: address space, of which in memory, ...
@@ -29,7 +29,7 @@ def keep() -> None:
 
     Not where there is a GPU, whose driver reserves more than it uses.
     """
-    if _GPU.exists() or not (_SELF / "statm").exists():
+    if any(any(_DEVICES.glob(name)) for name in _GPUS) or not (_SELF / "statm").exists():
         return
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     now, own = _pages(_DATA), _pages(_RESIDENT) - _pages(_SHARED)
