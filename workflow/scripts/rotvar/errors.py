@@ -20,10 +20,20 @@ def damaged(path: str | Path, what: str, reason: object) -> InputError:
     )
 
 
+# What PyTorch says when memory ran out and it has no OutOfMemoryError for it
+NO_MEMORY = (
+    "DefaultCPUAllocator",  # the CPU's
+    "CUDA error: out of memory",  # the driver's
+    "Triton Error [CUDA]: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "unable to find an engine to execute this computation",  # cuDNN's, of convolutions: https://github.com/pytorch/pytorch/issues/108645
+)
+
+
 def out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out: Python's, NumPy's, Arrow's, and PyTorch's for GPU and CPU."""
     return (
         isinstance(error, MemoryError)
         or type(error).__name__ == "OutOfMemoryError"  # torch is not everywhere
-        or "DefaultCPUAllocator" in str(error)
+        or any(words in str(error) for words in NO_MEMORY)
     )
