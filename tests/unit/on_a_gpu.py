@@ -152,7 +152,11 @@ def test_a_sweep_waits_no_more_often_for_more_batches():
     assert waits_of(sweep(4)) == waits_of(sweep(32))
 
 
-@pytest.mark.parametrize("recipe", [{}, {"augmentation": {"rotation": 180}}, {"flips_and_crops": True}], ids=str)
+@pytest.mark.parametrize(
+    "recipe",
+    [{}, {"augmentation": {"rotation": 180}}, {"augmentation": EVERY_CHANGE}, {"flips_and_crops": True}],
+    ids=str,
+)
 def test_a_training_waits_no_more_often_for_more_steps(recipe):
     data = dataset()
 

@@ -126,7 +126,7 @@ class Transformation:
         images = self._move(images, **{name: given[name] for name in given if name not in CHANGES})
         for name, change in CHANGES.items():
             if name in given:
-                images = change(images, *(column.to(images.device, images.dtype) for column in given[name]))
+                images = change(images, *(column.to(images.dtype) for column in given[name]))
         return images
 
     def places_read(self, parameters: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
@@ -167,17 +167,22 @@ class Transformation:
         return affine(images, right=right * width, down=down * height, **others)
 
 
+def _to(images: Tensor, parameters: Tensor) -> Tensor:
+    """Parameters of the CPU, where the images are; a GPU need not be waited for."""
+    return parameters.to(images.device, non_blocking=True).view(-1, 1, 1, 1)
+
+
 def _mirror(axis: int) -> Callable[[Tensor, Tensor], Tensor]:
-    return lambda images, mirrored: torch.where(mirrored.view(-1, 1, 1, 1) == 1, images.flip(axis), images)
+    return lambda images, mirrored: torch.where(_to(images, mirrored) == 1, images.flip(axis), images)
 
 
 def _blur(images: Tensor, sigma: Tensor) -> Tensor:
     """Gaussian blur, cut off after 3 sigma; beyond the border the image is reflected, as by torchvision."""
     n, channels, height, width = images.shape
-    reach = (3 * sigma).ceil()
-    radius = min(int(reach.max()), min(height, width) - 1)
+    radius = min(int((3 * sigma).ceil().max()), min(height, width) - 1)
+    sigma = _to(images, sigma).view(-1, 1)
     away = torch.arange(-radius, radius + 1, device=images.device, dtype=images.dtype)
-    weights = torch.exp(-0.5 * (away / sigma.clamp(min=1e-6).unsqueeze(1)) ** 2) * (away.abs() <= reach.unsqueeze(1))
+    weights = torch.exp(-0.5 * (away / sigma.clamp(min=1e-6)) ** 2) * (away.abs() <= (3 * sigma).ceil())
     weights = (weights / weights.sum(1, keepdim=True)).repeat_interleave(channels, 0)  # N * C x 2 radius + 1
     flat = functional.pad(images, (radius,) * 4, mode="reflect").view(1, n * channels, height + 2 * radius, -1)
     flat = functional.conv2d(flat, weights[:, None, :, None], groups=n * channels)
@@ -185,16 +190,17 @@ def _blur(images: Tensor, sigma: Tensor) -> Tensor:
 
 
 def _brighten(images: Tensor, factor: Tensor) -> Tensor:
-    return (images * factor.view(-1, 1, 1, 1)).clamp(0, 1)
+    return (images * _to(images, factor)).clamp(0, 1)
 
 
 def _contrast(images: Tensor, factor: Tensor) -> Tensor:
     """Away from, or towards, the mean grey of the image (of three channels: their luminance as of torchvision)."""
     if images.shape[1] == 3:
-        grey = (images * images.new_tensor([0.2989, 0.587, 0.114]).view(3, 1, 1)).sum(1, keepdim=True)
+        red, green, blue = images.split(1, dim=1)
+        grey = 0.2989 * red + 0.587 * green + 0.114 * blue
     else:
         grey = images.mean(1, keepdim=True)
-    mean, factor = grey.mean((1, 2, 3), keepdim=True), factor.view(-1, 1, 1, 1)
+    mean, factor = grey.mean((1, 2, 3), keepdim=True), _to(images, factor)
     return (factor * images + (1 - factor) * mean).clamp(0, 1)
 
 
