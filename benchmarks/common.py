@@ -80,6 +80,8 @@ def in_fresh_process(
     """Call a function of a benchmark in a Python that has run nothing before."""
     before = dict(os.environ)
     os.environ.update(environment or {})
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()  # the other process sees what is free
     try:
         with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
             return pool.submit(function, *arguments).result()

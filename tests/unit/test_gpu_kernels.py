@@ -30,14 +30,26 @@ def gpu_kernels():
 
 @pytest.mark.parametrize("capability", [75, 90, 120], ids=["Turing", "Hopper", "Blackwell"])
 def test_every_kernel_compiles_for(capability, tmp_path):
-    """To machine code, for float32 and float64, both layouts and all that is fused; no GPU takes part."""
+    """To machine code that keeps what it works on in registers, for float32 and float64, both layouts and all that is
+    fused; no GPU takes part."""
     environment = os.environ | {"TRITON_INTERPRET": "0", "TRITON_CACHE_DIR": str(tmp_path)}
     command = [sys.executable, "compiled_for_a_gpu.py", str(capability)]
     run = subprocess.run(command, cwd=HERE, env=environment, capture_output=True, text=True)
     assert run.returncode == 0, run.stderr
-    compiled = dict(line.split() for line in run.stdout.splitlines())
-    assert compiled.keys() == {"_add_images", "_take_in", "_merge", "_over_rotations", "_reduce"}
-    assert all(int(size) > 1000 for size in compiled.values())
+    compiled = [line.split() for line in run.stdout.splitlines()]
+    assert {name for name, *_ in compiled} == {"_add_images", "_take_in", "_merge", "_over_rotations", "_reduce"}
+    assert all(int(size) > 1000 for _, size, _ in compiled)
+    assert max(int(outside) for *_, outside in compiled) <= 8  # a single number
+
+
+def test_more_rotations_than_registers_hold_are_added_up_by_pytorch(gpu_kernels, monkeypatch):
+    monkeypatch.setattr(gpu_kernels, "_add_images", None)
+    values = torch.linspace(-1, 2, 3 * (rotations := gpu_kernels.ROTATIONS + 1) * 5).square().view(3, rotations, 5)
+    sums = [torch.zeros(shape, dtype=torch.float64) for shape in [(rotations, 5), (rotations, 5), (5,), (5,)]]
+    expected = [each.clone() for each in sums]
+    gpu_kernels.accumulate(values, 0, *sums)
+    operations.accumulate(values, 0, *expected)
+    assert all(map(torch.equal, sums, expected))
 
 
 def test_they_do_what_pytorchs_operations_do(gpu_kernels):

@@ -21,6 +21,7 @@ log = logging.getLogger("rotvar")
 
 TILE = 1024  # activations that a program works on at a time
 IMAGES = 32  # how many are added in the precision of the activations, before all are added in float64
+ROTATIONS = 128  # the most for which `_add_images` keeps what it adds up in registers
 UNITS = 256  # of which a program merges the moments
 
 NAN = tl.constexpr(tl.PropagateNan.ALL)  # what maxima make of NaN: NaN
@@ -28,8 +29,11 @@ NAN = tl.constexpr(tl.PropagateNan.ALL)  # what maxima make of NaN: NaN
 
 def accumulate(values: Tensor, n: int, mean: Tensor, m2: Tensor, std_sum: Tensor, variance_sum: Tensor) -> None:
     """Take the activations of some images, images x R x units, into the moments of `n` earlier ones, in place."""
-    values = values.contiguous()
     images, rotations, units = values.shape
+    if rotations > ROTATIONS:
+        operations.accumulate(values, n, mean, m2, std_sum, variance_sum)
+        return
+    values = values.contiguous()
     parts, rows = triton.cdiv(images, IMAGES), triton.next_power_of_2(rotations)
     block = max(16, TILE // rows)
     total, square = values.new_empty(2, parts, rotations, units)
