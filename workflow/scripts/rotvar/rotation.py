@@ -23,8 +23,9 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     """Rotate each image by its own angle about the image centre, counter-clockwise.
 
     `images`: float, N x C x H x W; `degrees`: N. Bilinear interpolation; what comes in from outside is 0. Equal to
-    torchvision's `rotate(image, angle, BILINEAR, fill=0)` image by image, and exactly `torch.rot90` at multiples of
-    90 degrees. Pass `degrees` on the CPU: it is examined there, and a GPU then need not be waited for.
+    torchvision's `rotate(image, angle, BILINEAR, fill=0)` image by image, and exactly `torch.rot90` at multiples of 90
+    degrees (180, where images are not square). Pass `degrees` on the CPU: it is examined there, and a GPU then need not
+    be waited for.
     """
     degrees = degrees.detach().to("cpu", torch.float64)
     if degrees.shape != images.shape[:1]:
