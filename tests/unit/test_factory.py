@@ -4,7 +4,7 @@ import sys
 
 import pytest
 import torch
-from safetensors.torch import save_file, save_model
+from safetensors.torch import load_file, save_file, save_model
 from torch import nn
 
 from rotvar import factory, models, training, variance
@@ -45,6 +45,19 @@ class Looks(nn.Module):
     def forward(self, images):
         x = images.flatten(1)
         return self.fc(x if x.sum().item() > 0 else self.sign * x)
+
+
+class Tied(nn.Module):
+    """Its two layers share one matrix."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.there, self.back = nn.Linear(192, 192), nn.Linear(192, 192)
+        self.back.weight = self.there.weight
+        self.fc = nn.Linear(192, classes)
+
+    def forward(self, images):
+        return self.fc(self.back(self.there(images.flatten(1)).relu()))
 
 
 def fails(classes):
@@ -150,6 +163,15 @@ def test_a_saved_network_comes_back_with_all_it_computes(here, name):
     assert description["options"] == options
 
 
+def test_tied_weights_are_tied_when_they_are_loaded(here):
+    options = {"factory": "my_networks:Tied"}
+    network = models.build("mine", **SHAPE, **options)
+    models.save(network, here / "weights", {"name": "mine", **SHAPE, "options": options})
+    again, _ = models.load(here / "weights")
+    assert again.there.weight is again.back.weight
+    assert torch.equal(again.there.weight, network.there.weight)
+
+
 def test_a_factory_that_is_gone_is_not_the_fault_of_the_weights(here):
     options = {"factory": "my_networks:small"}
     models.save(models.build("mine", **SHAPE, **options), here / "w", {"name": "mine", **SHAPE, "options": options})
@@ -187,6 +209,18 @@ def test_a_training_begins_with_the_weights_of_a_file(here):
     save_model(one, "weights.safetensors")
     models.start_from(other, "weights.safetensors")
     assert all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
+
+
+def test_a_training_begins_with_tied_weights_that_stand_in_a_file_once(here):
+    one, other = (factory.build("my_networks:Tied", **SHAPE) for _ in range(2))
+    save_model(one, "weights.safetensors")
+    assert len(load_file("weights.safetensors")) == len(one.state_dict()) - 1
+    models.start_from(other, "weights.safetensors")
+    assert other.there.weight is other.back.weight
+    assert all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
+    save_file({"back.bias": one.back.bias.data, "fc.bias": one.fc.bias.data}, "weights.safetensors")
+    with pytest.raises(InputError, match="there.weight is missing, but must be .192, 192."):
+        models.start_from(other, "weights.safetensors")
 
 
 @pytest.mark.parametrize(

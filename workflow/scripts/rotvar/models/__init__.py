@@ -112,7 +112,8 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
         with torch.device(_device(options)):  # meta takes no memory, whatever sizes the description names
             model = build(**shape, **options)
         _check_shapes(model, weights)
-        model.load_state_dict(weights, assign=True)
+        # Values are copied where there is memory for them: assigned, tied weights would become two
+        model.load_state_dict(weights, assign=_device(options) == "meta")
     except factory.FactoryError:
         raise
     except (OSError, SafetensorError, KeyError, TypeError, RuntimeError, ValueError) as error:
@@ -126,18 +127,28 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
 
 
 def start_from(model: nn.Module, path: str | Path) -> None:
-    """Give `model` the weights in the safetensors file `path`: a state dict, as `save_model` writes it.
+    """Give `model` the weights in the safetensors file `path`: a state dict, as `save_model` writes it, which leaves
+    out all but one name of tied weights.
 
     Raises InputError where there is none, and where its tensors are not those of the network.
     """
     try:
         with safe_open(path, framework="pt") as file:
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
+        state = model.state_dict()
+        given = {_memory(state[name]) for name in weights if name in state}
+        # A name left out stands for memory that another name fills: it is given what it is
+        weights |= {name: one for name, one in state.items() if name not in weights and _memory(one) in given}
         _check_shapes(model, weights)
         model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path} does not hold weights for this network ({reason}): name another file") from error
+
+
+def _memory(tensor: torch.Tensor) -> tuple[int, int]:
+    """Where the values of a tensor lie, and how many they are: the same for tied weights."""
+    return tensor.data_ptr(), tensor.numel()
 
 
 def _check_shapes(model: nn.Module, weights: dict[str, torch.Tensor]) -> None:
