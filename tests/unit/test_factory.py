@@ -1,5 +1,6 @@
 """Networks of one's own: what their factories are given, and what is said where they give no network."""
 
+import random
 import sys
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 from safetensors.torch import load_file, save_file, save_model
 from torch import nn
 
-from rotvar import factory, models, training, variance
+from rotvar import factory, generators, models, training, variance
 from rotvar.data.packed import Dataset
 from rotvar.errors import InputError
 from rotvar.factory import FactoryError
@@ -18,6 +19,8 @@ from rotvar.study import estimate
 SHAPE = {"channels": 3, "image_size": 8, "classes": 2}
 
 MODULE = '''
+import random
+
 import torch
 from torch import nn
 
@@ -84,6 +87,30 @@ def maps(classes):
     return nn.Conv2d(3, classes, 3)
 
 
+class Auxiliary(nn.Module):
+    """As GoogLeNet does, it gives more in training than the scores."""
+
+    def __init__(self, classes, aux_logits=True):
+        super().__init__()
+        self.aux_logits = aux_logits
+        self.fc = nn.Linear(192, classes)
+
+    def forward(self, images):
+        scores = self.fc(images.flatten(1))
+        return (scores, scores) if self.training and self.aux_logits else scores
+
+
+class Draws(nn.Module):
+    """Its training changes running statistics and draws random numbers."""
+
+    def __init__(self, classes):
+        super().__init__()
+        self.norm, self.dropout, self.fc = nn.BatchNorm2d(3), nn.Dropout(), nn.Linear(192, classes)
+
+    def forward(self, images):
+        return self.fc(self.dropout(self.norm(images + random.random() if self.training else images)).flatten(1))
+
+
 NUMBER = 3
 '''
 
@@ -133,12 +160,32 @@ def test_torchvision_has_factories(name):
         ("my_networks:other_images", "does not take images of 2 x 3 x 8 x 8 "),
         ("my_networks:few_scores", "makes 2 x 1 of images of 2 x 3 x 8 x 8: one score for each of 2 classes is needed"),
         ("my_networks:maps", "makes 2 x 2 x 6 x 6 of images"),
+        (
+            "my_networks:Auxiliary",
+            "makes tuple of images of 2 x 3 x 8 x 8 in training: one score for each of 2 classes is needed, 2 x 2: "
+            "where it has auxiliary outputs, leave them out by its options, such as aux_logits: false$",
+        ),
     ],
 )
 def test_what_gives_no_network_is_one_sentence(here, name, says):
     with pytest.raises(FactoryError, match=says) as raised:
         factory.build(name, **SHAPE)
     assert "\n" not in str(raised.value)
+
+
+def test_auxiliary_outputs_can_be_left_out(here):
+    assert factory.build("my_networks:Auxiliary", **SHAPE, aux_logits=False).training
+
+
+def test_to_look_at_a_network_changes_neither_it_nor_what_is_drawn_next(here):
+    generators.seed(0)
+    network = factory.build("my_networks:Draws", **SHAPE)
+    drawn = torch.rand(1), random.random()
+    generators.seed(0)
+    again = sys.modules["my_networks"].Draws(2)
+    assert drawn == (torch.rand(1), random.random())
+    assert all(torch.equal(one, again.state_dict()[name]) for name, one in network.state_dict().items())
+    assert all(module.training for module in network.modules())
 
 
 def test_an_option_that_the_factory_does_not_take_is_a_sentence(here):

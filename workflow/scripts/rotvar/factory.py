@@ -1,5 +1,6 @@
 """A network of one's own: what any function or class gives that makes a `torch.nn.Module` which classifies images."""
 
+import copy
 import importlib
 import inspect
 import sys
@@ -10,6 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rotvar import generators
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
 
@@ -26,7 +28,7 @@ def build(factory: str, channels: int, image_size: int, classes: int, **options:
     and `options` does not; with `num_classes` also where it takes any (**kwargs) and names no `classes`.
 
     Raises FactoryError where `function` says so, where the call fails, and where it does not give a network that takes
-    such images and gives such scores.
+    such images and gives such scores, in evaluation and in training.
     """
     make = function(factory)
     shape = {"channels": channels, "image_size": image_size, "classes": classes, "num_classes": classes}
@@ -88,19 +90,38 @@ def _accepted(make: Callable[..., Any]) -> set[str]:
 
 
 def _check(factory: str, network: nn.Module, channels: int, image_size: int, classes: int) -> None:
-    """Put two images through the network. Raises FactoryError where that fails or does not give their scores."""
+    """Put two images through the network as it is measured, and through a copy of it as it is trained.
+
+    Raises FactoryError where that fails or does not give their scores.
+    """
+    images, cpu = torch.zeros(2, channels, image_size, image_size), torch.device("cpu")
     taken = f"2 x {channels} x {image_size} x {image_size}"
-    try:
-        with torch.no_grad(), evaluating(network):
-            scores = network(torch.zeros(2, channels, image_size, image_size))
-    except Exception as error:
-        raise FactoryError(f"the network of {factory} does not take images of {taken} ({_reason(error)})") from error
-    if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 2 or scores.shape[1] < classes:
-        given = " x ".join(map(str, scores.shape)) if isinstance(scores, torch.Tensor) else type(scores).__name__
-        raise FactoryError(
-            f"the network of {factory} makes {given} of images of {taken}: one score for each of {classes} classes is "
-            f"needed, 2 x {classes}"
-        )
+    remedy = ": where it has auxiliary outputs, leave them out by its options, such as aux_logits: false"
+    before = generators.state(cpu)  # dropout draws, and a training is to begin with what its seed gives
+    for forward, when, then in ((_measured, "", ""), (_trained, " in training", remedy)):
+        try:
+            with torch.no_grad():
+                scores = forward(network, images)
+        except Exception as error:
+            raise FactoryError(
+                f"the network of {factory} does not take images of {taken}{when} ({_reason(error)}){then}"
+            ) from error
+        if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 2 or scores.shape[1] < classes:
+            given = " x ".join(map(str, scores.shape)) if isinstance(scores, torch.Tensor) else type(scores).__name__
+            raise FactoryError(
+                f"the network of {factory} makes {given} of images of {taken}{when}: one score for each of {classes} "
+                f"classes is needed, 2 x {classes}{then}"
+            )
+    generators.restore(before, cpu)
+
+
+def _measured(network: nn.Module, images: torch.Tensor) -> Any:
+    with evaluating(network):
+        return network(images)
+
+
+def _trained(network: nn.Module, images: torch.Tensor) -> Any:
+    return copy.deepcopy(network).train()(images)  # a copy, whose running statistics may follow these images
 
 
 def _reason(error: Exception) -> str:
