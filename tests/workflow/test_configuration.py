@@ -654,6 +654,32 @@ def test_each_class_has_images(monkeypatch: pytest.MonkeyPatch) -> None:
     assert configuration.problems(study(datasets=["digits"], data=enough), SCHEMA) == []
 
 
+@pytest.mark.parametrize(
+    ("classes", "figures", "sentence"),
+    [
+        (160, {}, None),
+        (
+            161,
+            {},
+            "figures.convergence.images is 320, but digits has 161 classes: it must be at least 322.",
+        ),
+        (161, {"convergence": {"images": 322}}, None),
+        (
+            15,
+            {"convergence": {"images": 29}},
+            "figures.convergence.images is 29, but digits has 15 classes: it must be at least 30.",
+        ),
+    ],
+)
+def test_subsets_of_images_have_two_of_each_class(
+    classes: int, figures: dict[str, Any], sentence: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = dataclasses.replace(DATASETS["digits"], classes=tuple(map(str, range(classes))))
+    monkeypatch.setitem(DATASETS, "digits", many)
+    config = study(datasets=["digits"], figures=figures)
+    assert configuration.problems(config, SCHEMA) == ([sentence] if sentence else [])
+
+
 def test_a_target_names_one_data_set_and_model() -> None:
     config = study(datasets=["mnist", "cells", "cells_small"], models=["small_net", "net"])
     assert [*configuration._same_targets(config)] == [

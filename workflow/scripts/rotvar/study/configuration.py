@@ -31,7 +31,7 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     infos = known(config)
     return [
         *_classes(config, infos),
-        *_too_few(config, infos),
+        *_too_few(config, infos, schema),
         *_too_small(config["models"], infos),
         *_same_targets(config),
         *_transformations(config),
@@ -152,11 +152,18 @@ def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
         yield f"measurement.shards is {shards}, but there are {fewest} classes: it must be at most {fewest}."
 
 
-def _too_few(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
-    for (name, info), (key, each) in product(infos.items(), (("train_images", 1), ("test_images", 2))):
-        limit, fewest = config.get("data", {}).get(key), each * len(info.classes)
+def _too_few(config: dict[str, Any], infos: dict[str, Info], schema: dict[str, Any]) -> Iterator[str]:
+    data, convergence = config.get("data", {}), config.get("figures", {}).get("convergence", {})
+    default = schema["properties"]["figures"]["properties"]["convergence"]["properties"]["images"]["default"]
+    images = {
+        "data.train_images": (data.get("train_images"), 1),
+        "data.test_images": (data.get("test_images"), 2),
+        "figures.convergence.images": (convergence.get("images", default), 2),
+    }
+    for (name, info), (key, (limit, each)) in product(infos.items(), images.items()):
+        fewest = each * len(info.classes)
         if limit is not None and limit < fewest:
-            yield f"data.{key} is {limit}, but {name} has {len(info.classes)} classes: it must be at least {fewest}."
+            yield f"{key} is {limit}, but {name} has {len(info.classes)} classes: it must be at least {fewest}."
 
 
 def _same_targets(config: dict[str, Any]) -> Iterator[str]:
