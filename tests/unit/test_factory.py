@@ -14,7 +14,7 @@ from rotvar.errors import InputError
 from rotvar.factory import FactoryError
 from rotvar.questions import feature_maps
 from rotvar.rotation import angles
-from rotvar.study import estimate
+from rotvar.study import demands, estimate
 
 SHAPE = {"channels": 3, "image_size": 8, "classes": 2}
 
@@ -186,6 +186,19 @@ def test_to_look_at_a_network_changes_neither_it_nor_what_is_drawn_next(here):
     assert drawn == (torch.rand(1), random.random())
     assert all(torch.equal(one, again.state_dict()[name]) for name, one in network.state_dict().items())
     assert all(module.training for module in network.modules())
+
+
+def test_options_may_be_called_as_what_else_there_is_to_say_of_a_network(here):
+    """torchvision's own registry takes the `name` of a network."""
+    shape, options = SHAPE | {"image_size": 32}, {"factory": "torchvision.models:get_model", "name": "resnet18"}
+    network = models.begin("mine", shape, options, seed=0)
+    models.save(network, here / "weights", {"name": "mine", **shape, "options": options})
+    again, _ = models.load(here / "weights", name="mine", options=options)
+    image = torch.zeros(1, 3, 32, 32)
+    assert torch.equal(again(image), network.eval()(image))
+    assert models.sketch("mine", **shape, **options)[0](image).shape == (1, 2)
+    assert estimate.flops("mine", *shape.values(), **options) > 0
+    assert demands.layers("mine", **options, model="resnet18") == demands.layers("mine")
 
 
 def test_an_option_that_the_factory_does_not_take_is_a_sentence(here):

@@ -111,9 +111,9 @@ def test_weights_of_another_network_are_not_measured(finished: Path) -> None:
     """They are whole, and stand where the right ones stood."""
     weights = finished / "results" / "models" / NETWORK / "weights.safetensors"
     _, description = models.load(weights)
-    shape = {key: description[key] for key in ("name", "channels", "image_size", "classes")}
+    shape = {key: description[key] for key in ("channels", "image_size", "classes")}
     torch.manual_seed(0)
-    wider = models.build(**shape, width=3, hidden=4)
+    wider = models.build(description["name"], **shape, width=3, hidden=4)
     models.save(wider, weights, description | {"options": {"width": 3, "hidden": 4}})
     before = contents(finished / "results")
     target = f"results/variance/{NETWORK}/variance.parquet"

@@ -29,7 +29,7 @@ BUILDERS: dict[str, Callable[..., nn.Module]] = {
 }
 
 
-def build(name: str, channels: int, image_size: int, classes: int, **options: Any) -> nn.Module:
+def build(name: str, /, channels: int, image_size: int, classes: int, **options: Any) -> nn.Module:
     """Build a network that maps images (float, N x channels x image_size x image_size) to log-probabilities
     (N x classes).
 
@@ -67,7 +67,9 @@ def begin(
     return model
 
 
-def sketch(name: str, channels: int, image_size: int, classes: int, **options: Any) -> tuple[nn.Module, torch.Tensor]:
+def sketch(
+    name: str, /, channels: int, image_size: int, classes: int, **options: Any
+) -> tuple[nn.Module, torch.Tensor]:
     """A network as `build` makes it, in evaluation mode, and an image, to see what shapes its layers have.
 
     On the meta device, which takes no time and no memory; but a network of one's own may look at what it computes.
@@ -107,10 +109,10 @@ def load(path: str | Path, **expected: Any) -> tuple[nn.Module, dict[str, Any]]:
             description = json.loads(file.metadata()["description"])
             del description["checksum"]
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dict)
-        shape = {key: description[key] for key in ("name", "channels", "image_size", "classes")}
+        shape = {key: description[key] for key in ("channels", "image_size", "classes")}
         options = description["options"]
         with torch.device(_device(options)):  # meta takes no memory, whatever sizes the description names
-            model = build(**shape, **options)
+            model = build(description["name"], **shape, **options)
         _check_shapes(model, weights)
         # Values are copied where there is memory for them: assigned, tied weights would become two
         model.load_state_dict(weights, assign=_device(options) == "meta")

@@ -6,6 +6,7 @@ networks. They are meant to be generous: a job that asks for too little is kille
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 OPERATIONS_PER_SECOND = 1e12  # a GPU of ten years ago computes as many in float32 with a network that fills it
 IMAGES_PER_SECOND = 2000  # and as many images with one that does not
@@ -45,7 +46,7 @@ LAYERS = {"simple_conv": 7, "all_convolutional": 9, "vgg16": 15, "vgg_like": 10}
 RESNET_LAYERS = {18: 21, 34: 37, 50: 54, 101: 105, 152: 156}
 
 
-def layers(model: str, *, depth: int = 18, **_: int) -> int:
+def layers(model: str, /, *, depth: int = 18, **_: Any) -> int:
     """How many convolutions and fully connected layers a network with these options has; one that is not known, as many
     as a ResNet-50."""
     return RESNET_LAYERS[depth] if model == "resnet" else LAYERS.get(model, RESNET_LAYERS[50])

@@ -16,7 +16,7 @@ EFFICIENCY = 0.4
 
 
 @cache
-def flops(name: str, channels: int, image_size: int, classes: int, **options: Any) -> int:
+def flops(name: str, /, channels: int, image_size: int, classes: int, **options: Any) -> int:
     """The floating-point operations of one forward pass of one image."""
     model, image = models.sketch(name, channels, image_size, classes, **options)
     with FlopCounterMode(display=False) as counter, torch.no_grad():
