@@ -8,6 +8,7 @@ from rotvar.activations import Recorder
 from rotvar.catalogue import DATASETS, MODELS
 from rotvar.study import demands, estimate
 from rotvar.system import memory
+from rotvar.transformations import FAMILIES, Transformation
 
 NETWORKS = [
     *(
@@ -46,6 +47,12 @@ def test_the_size_of_a_network_is_known_without_building_it(name: str, options: 
 
 def test_the_size_of_every_model_is_tested() -> None:
     assert {name for name, _ in NETWORKS} == set(MODELS)
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_combinations_are_those_of_the_grid(name: str) -> None:
+    for limits in ({name: FAMILIES[name].most}, {name: 0.5, "blur": 1, "shear": 0}, {"rotation": 180, name: 0.5}):
+        assert demands.combinations(3, **limits) == len(Transformation(limits).grid(3))
 
 
 def test_time_grows_with_the_images_and_with_the_network() -> None:

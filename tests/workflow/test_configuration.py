@@ -511,13 +511,22 @@ def test_a_study_keeps_one_training(tmp_path: Path) -> None:
         ({"blur": 0, "samples": 2}, " changes nothing: give one of its limits a value above 0."),
         (
             {"translation": 0.1, "scale": 0.2, "samples": 16},
-            " has 3 parameters of 16 values each, 4,096 combinations: 3,600 are allowed, lower samples.",
+            " has 4,096 combinations of the values of its parameters: 3,600 are allowed, lower samples.",
+        ),
+        (
+            {"translation": 0.1, "vertical_flip": 0.5, "samples": 43},
+            " has 3,698 combinations of the values of its parameters: 3,600 are allowed, lower samples.",
         ),
     ],
 )
 def test_what_cannot_be_measured_under_is_a_sentence(shift: dict[str, Any], sentence: str) -> None:
     (found,) = configuration.problems(study(transformations={"shift": shift}), SCHEMA)
     assert found.startswith(f"transformations.shift{sentence}")
+
+
+def test_a_flip_has_two_values_however_many_others_have() -> None:
+    mirrored = {"rotation": 180, "horizontal_flip": 0.5, "vertical_flip": 0.5, "samples": 900}
+    assert configuration.problems(study(transformations={"mirrored": mirrored}), SCHEMA) == []
 
 
 @pytest.mark.parametrize(

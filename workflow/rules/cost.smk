@@ -10,9 +10,8 @@ def train_images(wildcards):
 
 
 def combinations(wildcards):
-    """About how often a measurement sees each image."""
-    limits = TRANSFORMATIONS.get(wildcards.get("transformation"), ROTATION)
-    return limits["samples"] ** (len(limits) - 1 + ("translation" in limits))  # a translation has two parameters
+    """How often a measurement sees each image."""
+    return demands.combinations(**TRANSFORMATIONS.get(wildcards.get("transformation"), ROTATION))
 
 
 def in_measurement(wildcards):

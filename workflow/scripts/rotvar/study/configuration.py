@@ -10,7 +10,7 @@ from rotvar.catalogue import DATASETS, MODELS, SMALLEST, Info
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.data import image_folder
 from rotvar.errors import InputError
-from rotvar.study import sentences
+from rotvar.study import demands, sentences
 from rotvar.study.sentences import did_you_mean, listed, show
 
 ONE_VALUE = ("mean", "max", "sum")  # the aggregations that make one value of a map, not one a position
@@ -186,14 +186,12 @@ def _too_small(models: list[str], infos: dict[str, Info]) -> Iterator[str]:
 
 def _transformations(config: dict[str, Any]) -> Iterator[str]:
     for name, transformation in config.get("transformations", {}).items():
-        changes = [family for family, limit in transformation.items() if family != "samples" and limit]
-        if not changes:
+        if not any(limit for family, limit in transformation.items() if family != "samples"):
             yield f"transformations.{name} changes nothing: give one of its limits a value above 0."
-        parameters = len(changes) + ("translation" in changes)  # which has two
-        if (combinations := transformation["samples"] ** parameters) > MOST_COMBINATIONS:
+        if (combinations := demands.combinations(**transformation)) > MOST_COMBINATIONS:
             yield (
-                f"transformations.{name} has {parameters} parameters of {transformation['samples']} values each, "
-                f"{combinations:,} combinations: {MOST_COMBINATIONS:,} are allowed, lower samples."
+                f"transformations.{name} has {combinations:,} combinations of the values of its parameters: "
+                f"{MOST_COMBINATIONS:,} are allowed, lower samples."
             )
 
 

@@ -64,6 +64,12 @@ def unknown(image_size: int) -> Size:
     return size("resnet", image_size, width=64, depth=50)
 
 
+def combinations(samples: int, **limits: float) -> int:
+    """How often a measurement sees each image: R of `transformations.Transformation(limits).grid(samples)`."""
+    of_each = {"translation": samples**2, "horizontal_flip": 2, "vertical_flip": 2}  # two parameters; two values
+    return math.prod(of_each.get(name, samples) for name, limit in limits.items() if limit)
+
+
 def minutes(images: float, network: Size) -> int:
     """The time in which a GPU puts so many images through a network, once each."""
     seconds = images * (network.operations / OPERATIONS_PER_SECOND + 1 / IMAGES_PER_SECOND)
