@@ -1,5 +1,7 @@
 """A folder of images, one folder a class, is a data set."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -140,6 +142,23 @@ def test_folders_that_are_no_data_set_are_refused(flowers, change, says):
     change(flowers)
     with pytest.raises(InputError, match=says):
         image_folder.files(flowers)
+
+
+def test_the_name_of_an_image_may_be_any_bytes(flowers):
+    before = image_folder.fingerprint(flowers)
+    latin = flowers / "rose" / os.fsdecode(b"caf\xe9.png")
+    (flowers / "rose" / "0.png").rename(latin)
+    assert latin in [file for split in image_folder.files(flowers).values() for file in split["rose"]]
+    assert image_folder.fingerprint(flowers) != before
+    assert sum(len(datasets.own_images(flowers, 8, 3, split)) for split in SPLITS) == 20
+
+
+def test_the_name_of_a_class_is_text(flowers):
+    (flowers / "rose").rename(flowers / os.fsdecode(b"ros\xe9"))
+    with pytest.raises(InputError, match=r"flowers: the name of the class 'ros\\xe9' is not UTF-8: rename its folder$"):
+        image_folder.files(flowers)
+    (flowers / os.fsdecode(b"ros\xe9")).rename(flowers / "rosé")
+    assert image_folder.info("flowers", flowers, 8).classes == ("daisy", "rosé")
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), b"GIF89a" + bytes(3)])

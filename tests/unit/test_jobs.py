@@ -24,6 +24,13 @@ def test_the_log_has_what_the_library_says_and_python_warns_of(tmp_path):
     assert "old" in log
 
 
+def test_the_log_names_a_file_whose_name_is_no_text(tmp_path, capsys):
+    with job(tmp_path / "a.log"):
+        logging.getLogger("rotvar").error("%s", os.fsdecode(b"caf\xe9.png"))
+    assert (tmp_path / "a.log").read_text().endswith("caf\\udce9.png\n")
+    assert capsys.readouterr().err == ""
+
+
 def test_a_job_that_says_nothing_has_a_log(tmp_path):
     with job(tmp_path / "a.log"):
         pass

@@ -26,7 +26,7 @@ def files(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
     """The images of each class of each split ("train", "test"), classes and images in the order of their names.
 
     Raises InputError where there is no such folder, where it has fewer than two classes, where a class has no training
-    image or fewer than two test images, and where the two splits have different classes.
+    image or fewer than two test images or a name that is no text, and where the two splits have different classes.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -49,12 +49,17 @@ def fingerprint(folder: str | Path) -> str:
     for split, classes in files(folder).items():
         for name, images in classes.items():
             for image in images:
-                digest.update(f"{split}/{name}/{image.name}/{image.stat().st_size}\n".encode())
+                line = f"{split}/{name}/{image.name}/{image.stat().st_size}\n"
+                digest.update(line.encode(errors="surrogateescape"))  # a file's name may be any bytes
     return digest.hexdigest()
 
 
 def _classes(folder: Path) -> dict[str, list[Path]]:
     names = sorted(each for each in folder.iterdir() if each.is_dir() and not each.name.startswith("."))
+    for each in names:
+        shown = each.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+        if shown != each.name:
+            raise InputError(f"{folder}: the name of the class '{shown}' is not UTF-8: rename its folder")
     return {
         each.name: sorted(file for file in each.rglob("*") if _is_image(file.relative_to(each)) and file.is_file())
         for each in names

@@ -49,7 +49,7 @@ def job(log: str | Path) -> Iterator[None]:
     """
     try:
         Path(log).parent.mkdir(parents=True, exist_ok=True)
-        handler = _Log(log, mode="w", encoding="utf-8")
+        handler = _Log(log, mode="w", encoding="utf-8", errors="backslashreplace")  # of file names that are no text
     except OSError as error:
         remedy = "name another folder as `results` in the configuration, or change that one"
         sys.exit(f"Error: {log} cannot be written ({error.strerror}): {remedy}")
