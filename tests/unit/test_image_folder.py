@@ -1,11 +1,14 @@
 """A folder of images, one folder a class, is a data set."""
 
 import os
+import re
 
 import numpy as np
 import pytest
 import torch
+from copies import ROOT
 from PIL import Image
+from torchvision.datasets.folder import IMG_EXTENSIONS
 
 from rotvar import datasets
 from rotvar.data import image_folder
@@ -95,6 +98,14 @@ def test_every_kind_of_image_is_read(tmp_path):
         assert datasets._image(file, 8, "RGB").shape == (3, 8, 8)
 
 
+def test_suffixes_are_those_that_pillow_reads_and_the_page_names(tmp_path):
+    for suffix in image_folder.SUFFIXES:
+        draw(tmp_path / f"image{suffix}", mode="1" if suffix == ".pbm" else "RGB", colour=1 if suffix == ".pbm" else 9)
+        assert datasets._image(tmp_path / f"image{suffix}", 8, "RGB").shape == (3, 8, 8)
+    assert set(IMG_EXTENSIONS) <= set(image_folder.SUFFIXES)
+    assert set(re.findall(r"`(\.[a-z]+)`", (ROOT / "docs" / "own.md").read_text())) == set(image_folder.SUFFIXES)
+
+
 @pytest.mark.parametrize("mode", ["I;16", "F"])
 def test_pixels_that_a_byte_does_not_hold_are_refused_not_cut_off(tmp_path, mode):
     draw(tmp_path / "image.tif", colour=1000, mode=mode)
@@ -130,7 +141,10 @@ def test_the_fingerprint_changes_with_the_files(flowers):
     [
         (lambda folder: folder.rename(folder.parent / "away"), "is not a folder: it must hold a folder of images"),
         (lambda folder: (folder / "rose").rename(folder.parent / "rose"), "has 1 folder.s. of images"),
-        (lambda folder: (folder / "empty").mkdir(), "class 'empty' has 0 training and 0 test images"),
+        (
+            lambda folder: (folder / "empty").mkdir(),
+            "class 'empty' has 0 training and 0 test images.*: images end in .bmp, .gif, ",
+        ),
         (lambda folder: draw(folder / "few" / "1.png"), "class 'few' has 1 training and 0 test images"),
         (
             lambda folder: [(folder / each).mkdir() for each in ("train", "test", "train/a")],

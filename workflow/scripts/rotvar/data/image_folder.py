@@ -11,7 +11,10 @@ from pathlib import Path
 from rotvar.catalogue import Info
 from rotvar.errors import InputError
 
-SUFFIXES = {".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"}
+# In capitals, too
+SUFFIXES = (
+    ".bmp", ".gif", ".jfif", ".jpeg", ".jpg", ".pbm", ".pgm", ".png", ".pnm", ".ppm", ".tif", ".tiff", ".webp",
+)  # fmt: skip
 TEST_SHARE = 5  # one image in so many is a test image, where the folder does not say
 
 
@@ -82,5 +85,5 @@ def _check(folder: Path, splits: dict[str, dict[str, list[Path]]]) -> None:
     for name in train:
         if not train[name] or len(test[name]) < 2:
             counts = f"{len(train[name])} training and {len(test[name])} test images"
-            need = "at least one and two are needed"
-            raise InputError(f"{folder}: class '{name}' has {counts}, but {need} (a fifth are test images by default)")
+            need = "at least one and two are needed (a fifth are test images by default)"
+            raise InputError(f"{folder}: class '{name}' has {counts}, but {need}: images end in {', '.join(SUFFIXES)}")
