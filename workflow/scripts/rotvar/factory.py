@@ -90,7 +90,7 @@ def _accepted(make: Callable[..., Any]) -> set[str]:
 
 
 def _check(factory: str, network: nn.Module, channels: int, image_size: int, classes: int) -> None:
-    """Put two images through the network as it is measured, and through a copy of it as it is trained.
+    """Put two images through the network as it is measured, and as it is trained.
 
     Raises FactoryError where that fails or does not give their scores.
     """
@@ -121,7 +121,12 @@ def _measured(network: nn.Module, images: torch.Tensor) -> Any:
 
 
 def _trained(network: nn.Module, images: torch.Tensor) -> Any:
-    return copy.deepcopy(network).train()(images)  # a copy, whose running statistics may follow these images
+    before = copy.deepcopy(network.state_dict())  # running statistics follow the images; not every module can be copied
+    try:
+        with evaluating(network):  # which puts each module back in its mode
+            return network.train()(images)
+    finally:
+        network.load_state_dict(before)
 
 
 def _reason(error: Exception) -> str:
