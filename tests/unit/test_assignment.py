@@ -10,6 +10,19 @@ from rotvar.data.packed import pack
 from rotvar.study.assignment import Assignment
 
 
+def test_what_it_makes_says_which_file_of_weights_it_began_with(tmp_path: Path) -> None:
+    pack("noise", {"train": bright_and_dark(), "test": bright_and_dark()}, tmp_path / "data")
+    for files, name in (([], None), ([tmp_path / "mine.safetensors"], "mine.safetensors")):
+        given = (tmp_path / "data", "simple_conv", {"width": 2}, {"epochs": 0}, {}, 0)
+        facts = Assignment(*given, files, [], torch.device("cpu")).facts()
+        assert facts["configuration"] == {
+            "architecture": {"width": 2},
+            "recipe": {"epochs": 0},
+            "augmentation": {},
+            "begin_with": name,
+        }
+
+
 def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path: Path) -> None:
     """Another recipe, seed, data set, program or module of an own network."""
     files = [tmp_path / name for name in ("data", "trainer.py", "layers.py", "weights")]

@@ -161,6 +161,7 @@ def metadata(**changes: object) -> dict[str, object]:
             "architecture": {"width": 8, "hidden": 16},
             "recipe": {"epochs": 2, "batch_size": 32},
             "augmentation": {},
+            "begin_with": None,
             "aggregations": ["mean", "max"],
         },
         "seed": 0,
@@ -197,6 +198,27 @@ def test_the_study_says_each_thing_once(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        ([None, None], "random weights"),
+        (["mine.safetensors", "mine.safetensors"], "the weights of mine.safetensors"),
+        ([None, "mine.safetensors"], "random weights or the weights of mine.safetensors"),  # of two models
+    ],
+)
+def test_a_training_of_no_epochs_says_which_weights_are_left(
+    files: list[str | None], words: str, tmp_path: Path
+) -> None:
+    configuration = {"architecture": {}, "recipe": {"epochs": 0}, "augmentation": {}, "aggregations": []}
+    found = [metadata(configuration=configuration | {"begin_with": file}) for file in files]
+    histories, variances = (
+        [written(tmp_path, what, facts, seed) for seed, facts in enumerate(found)] for what in ("models", "variance")
+    )
+    assert dict(facts.study(histories, variances))["Trainings"] == [f"unrotated: {words}"]
+    begins = facts.networks(histories, variances)["begins with"]
+    assert begins.tolist() == [file or "random weights" for file in files]
+
+
 def test_a_network_says_its_recipe_device_and_times(tmp_path: Path) -> None:
     history = written(tmp_path, "models", metadata(device="a GPU", seconds=99.0))
     variance = written(tmp_path, "variance", metadata())
@@ -208,6 +230,7 @@ def test_a_network_says_its_recipe_device_and_times(tmp_path: Path) -> None:
         "seed": 0,
         "architecture": "width 8, hidden 16",
         "recipe": "epochs 2, batch size 32",
+        "begins with": "random weights",
         "trained on": "a GPU",
         "training time seconds": 99.0,
         "measured on": "a CPU",

@@ -62,7 +62,9 @@ def planned(folder, *arguments):
 
 
 def test_everything_is_made(finished):
-    assert "flowers" in (finished / "report.html").read_text()
+    report = (finished / "report.html").read_text()
+    assert "flowers" in report
+    assert "pretrained: the weights of resnet18.safetensors" in report
     accuracy = results.read(finished / "accuracy")
     assert set(accuracy["class"]) == {"daisy", "rose", "tulip"}
     assert set(accuracy["training"]) == {"rotated", "pretrained"}

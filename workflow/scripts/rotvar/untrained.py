@@ -1,4 +1,4 @@
-"""The network that a training begins with: random weights, for telling apart what the architecture does."""
+"""The network as a training begins with it: for telling apart what the architecture does, if weights are random."""
 
 import time
 

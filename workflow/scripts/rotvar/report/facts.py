@@ -1,5 +1,6 @@
 """What was run: read from what every result says of itself, and from the benchmarks of the jobs."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ def networks(histories: Sequence[str | Path], variances: Sequence[str | Path]) -
                     "seed": measured["seed"],
                     "architecture": options(configuration["architecture"]),
                     "recipe": options(configuration["recipe"]),
+                    "begins with": configuration["begin_with"] or "random weights",
                     "trained on": trained["device"],
                     "training time seconds": trained["seconds"],
                     "measured on": measured["device"],
@@ -42,20 +44,18 @@ def study(histories: Sequence[str | Path], variances: Sequence[str | Path]) -> l
     """What the landing page says of a study: a title and its values, each distinct value once."""
     trained, measured = [[results.metadata(file) for file in files] for files in (histories, variances)]
     places = [_partitions(file) for file in variances]
-    images, augmentations = {}, {}
+    images, trainings = {}, defaultdict[str, list[str]](list)
     for place, facts in zip(places, trained, strict=True):
         images[place["dataset"]] = (facts["train_images"], facts["test_images"])
-        configuration = facts["configuration"]
-        augmentations[place["training"]] = configuration["augmentation"] if configuration["recipe"]["epochs"] else None
+        trainings[place["training"]].append(_training(facts["configuration"]))
     datasets = [
         f"{DATASETS[name].title if name in DATASETS else name}: {train:,} training and {test:,} test images"
         for name, (train, test) in images.items()
     ]
-    trainings = [f"{name}: {_augmented(limits)}" for name, limits in augmentations.items()]
     return [
         ("Data sets", datasets),
         ("Models", _distinct(MODELS.get(place["model"], place["model"]) for place in places)),
-        ("Trainings", trainings),
+        ("Trainings", [f"{name}: {' or '.join(_distinct(found))}" for name, found in trainings.items()]),
         ("Seeds", [", ".join(_distinct(str(facts["seed"]) for facts in measured))]),
         ("Angles", _distinct(f"{facts['R']}, every {360 / facts['R']:g}°" for facts in measured)),
         ("Aggregations", _distinct(", ".join(facts["configuration"]["aggregations"]) for facts in measured)),
@@ -91,10 +91,12 @@ def options(values: dict[str, Any]) -> str:
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
 
 
-def _augmented(limits: dict[str, float] | None) -> str:
-    """How training images are changed: "each image by its own rotation (within 180)"."""
-    if limits is None:
-        return "random weights"
+def _training(configuration: dict[str, Any]) -> str:
+    """How images are changed, "each image by its own rotation (within 180)"; of no epochs, which weights are left."""
+    if not configuration["recipe"]["epochs"]:
+        file = configuration["begin_with"]
+        return f"the weights of {file}" if file else "random weights"
+    limits = configuration["augmentation"]
     changes = [f"{name.replace('_', ' ')} (within {limit:g})" for name, limit in limits.items() if limit]
     return "each image by its own " + " and ".join(changes) if changes else "images as they are"
 

@@ -49,7 +49,13 @@ class Assignment:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        return {"architecture": self.architecture, "recipe": self.recipe, "augmentation": self.augmentation}
+        file = next((Path(file).name for file in self.begin_with), None)  # None: random weights
+        return {
+            "architecture": self.architecture,
+            "recipe": self.recipe,
+            "augmentation": self.augmentation,
+            "begin_with": file,
+        }
 
     def checkpoint(self, folder: Path, **definition: Any) -> Checkpoint:
         """The place of its state in `folder`, which other data, weights to begin with or code do not go on from, nor
