@@ -251,6 +251,28 @@ def test_a_class_called_script_does_no_harm(browser: Browser, tmp_path: Path, mo
     opened.page.close()
 
 
+def test_trainings_are_called_what_the_page_calls_its_parts(browser: Browser, tmp_path: Path) -> None:
+    """Their cells are seen as all others are, before and after sorting, and on paper too."""
+    names = ["first", "frame", "full", "kind", "more", "number", "switches", "table", "veil"]
+    figure = page.Figure(EXAMPLE / "global_variance.png", "a.png", "All", "heatmap", {}, "plot")
+    report = tmp_path / "report.html"
+    report.write_text(render([figure], pd.DataFrame({"training": [*names, "rotated"], "value": 1.0})))
+    opened = Opened(browser, report)
+    cells = opened.page.get_by_role("table", name="The study in numbers").locator("td:nth-child(1)")
+    sort = opened.page.get_by_role("table", name="The study in numbers").get_by_role("button", name="training")
+    looks = "cell => { const s = getComputedStyle(cell); return [s.display, s.position, s.textAlign, s.color] }"
+    plain, blue = ["table-cell", "static", "left", "rgb(51, 51, 51)"], "rgb(0, 114, 178)"
+    for expected in ([*names, "rotated"], sorted([*names, "rotated"])):
+        for media in ("print", "screen"):
+            opened.page.emulate_media(media=media)
+            shown = {cell.inner_text(): cell.evaluate(looks) for cell in cells.all() if cell.is_visible()}
+            assert list(shown) == expected
+            assert shown == dict.fromkeys(names, plain) | {"rotated": [*plain[:3], blue]}
+        sort.click()
+    assert opened.complaints == []
+    opened.page.close()
+
+
 def test_a_script_that_got_in_would_not_run(browser: Browser, tmp_path: Path) -> None:
     """The page's policy allows its own script only, and loads nothing."""
     figure = page.Figure(EXAMPLE / "global_variance.png", "a.png", "All", "heatmap", {}, "plot")

@@ -92,7 +92,7 @@ for (const table of document.querySelectorAll(".table")) {
         cell.textContent = text;
         const kind = headings[column].classList;
         if (kind.contains("number")) cell.className = "number";
-        if (kind.contains("coloured")) cell.className = text;
+        if (kind.contains("coloured")) cell.className = `training-${text}`;
       });
       return line;
     });
