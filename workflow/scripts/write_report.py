@@ -29,7 +29,7 @@ if __name__ == "__main__":
         ]
         networks = facts.networks(given.history, given.variance)
         jobs = facts.jobs(params.benchmarks, [rule["name"] for rule in params.rules])
-        computing = f"{numbers.duration(jobs['seconds'].sum())}, all jobs together"
+        computing = f"{numbers.duration(jobs['seconds'].sum())}, all jobs together, each as it ran last"
         html = page.render(
             given.template,
             figures,

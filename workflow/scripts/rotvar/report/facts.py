@@ -13,8 +13,9 @@ from rotvar.errors import InputError
 
 
 def networks(histories: Sequence[str | Path], variances: Sequence[str | Path]) -> pd.DataFrame:
-    """A row per network: data set, model, training, seed; its options and recipe; where and how long it was trained and
-    measured (seconds). Both lists are of the same networks, in the same order.
+    """A row per network: data set, model, training, seed; its options and recipe; where it was trained and measured,
+    and how long that took (seconds; of a training that was interrupted, all its parts). Both lists are of the same
+    networks, in the same order.
     """
     rows = []
     for history, variance in zip(histories, variances, strict=True):
@@ -29,7 +30,7 @@ def networks(histories: Sequence[str | Path], variances: Sequence[str | Path]) -
                     "recipe": options(configuration["recipe"]),
                     "begins with": configuration["begin_with"] or "random weights",
                     "trained on": trained["device"],
-                    "training time seconds": trained["seconds"],
+                    "training time seconds": _training_time(history),
                     "measured on": measured["device"],
                     "measuring time seconds": measured["seconds"],
                 }
@@ -89,6 +90,12 @@ def jobs(benchmarks: str | Path, rules: Sequence[str]) -> pd.DataFrame:
 def options(values: dict[str, Any]) -> str:
     """A part of the configuration in a line: "width 8, depth 18"."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+
+
+def _training_time(history: str | Path) -> float:
+    """The seconds of all epochs; the metadata has those of the last process alone."""
+    epochs = results.read(history, ["epoch", "seconds"]).drop_duplicates("epoch")  # the rows of both splits are alike
+    return float(epochs["seconds"].sum())
 
 
 def _training(configuration: dict[str, Any]) -> str:
