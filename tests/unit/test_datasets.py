@@ -309,6 +309,31 @@ def test_cifar10_from_a_mirror(server, published_files, tmp_path):
     assert server.requests == []
 
 
+@pytest.mark.parametrize("unpacked", ["nothing", "a damaged batch", "all but a batch"])
+def test_of_cifar10_the_mirror_may_hold_the_archive(unpacked, offline, published_files, tmp_path, monkeypatch):
+    batches = published_files / "cifar-10-batches-py"
+    mirror = tmp_path / "mirror"
+    mirror.mkdir()
+    with tarfile.open(mirror / "cifar-10-python.tar.gz", "w:gz", compresslevel=0) as tar:
+        tar.add(batches, batches.name)
+    md5 = hashlib.md5((mirror / "cifar-10-python.tar.gz").read_bytes()).hexdigest()
+    if unpacked == "all but a batch":
+        shutil.copytree(batches, mirror / batches.name, copy_function=os.link)
+        (mirror / batches.name / "test_batch").unlink()
+    if unpacked == "a damaged batch":
+        (mirror / batches.name).mkdir()
+        (mirror / batches.name / "test_batch").write_bytes(b"cut off")
+    before = sorted(mirror.rglob("*"))
+    with pytest.raises(InputError, match="could not be downloaded"):  # it is not the published archive
+        load("cifar10", tmp_path / "downloads", "test", mirror=mirror)
+    monkeypatch.setattr(torchvision.datasets.CIFAR10, "tgz_md5", md5)
+    dataset = load("cifar10", tmp_path / "downloads", "test", mirror=mirror)
+    source = torchvision.datasets.CIFAR10(published_files, train=False)
+    assert dataset.labels.tolist() == source.targets
+    assert (dataset.images.numpy() == source.data.transpose(0, 3, 1, 2)).all()
+    assert sorted(mirror.rglob("*")) == before
+
+
 def test_the_mirror_is_left_as_it_was(published_files, tmp_path):
     before = sorted(published_files.rglob("*"))
     load("mnist", tmp_path, "test", mirror=published_files)

@@ -61,8 +61,9 @@ def prepare(
 def load(name: str, root: str | Path, split: str, mirror: str | Path | None = None) -> Dataset:
     """Load one split ("train" or "test") of a data set, downloading it into `root` where it is not there yet.
 
-    `mirror` is a folder laid out as torchvision lays it out; what it holds is copied instead of downloaded. Files
-    from either source are checked against their published MD5 before they are read, and nothing in them is run.
+    `mirror` is a folder laid out as torchvision lays it out (of CIFAR10 the archive is enough); what it holds is copied
+    instead of downloaded. Files from either source are checked against their published MD5 before they are read, and
+    nothing in them is run.
 
     Raises InputError for an unknown name or split and where the data can be neither found nor downloaded.
     """
@@ -123,18 +124,23 @@ def _digits(split: str) -> Dataset:
 
 
 def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
-    """Copy the original files that the mirror holds into `root`; one that fails its MD5 is left to the download."""
+    """Copy the original files that the mirror holds into `root`, and, where that is not all of them, the archive that
+    they come in. A file that fails its MD5 is left to the download."""
     if not mirror.is_dir():
         raise InputError(f"data: mirror: {mirror} is not a folder: create it or set the key to null")
-    whole = []
     for file, md5 in _missing(name, root):
-        if check_integrity(mirror / file, md5):
-            whole.append(file)
-        elif (mirror / file).exists():
-            log.warning("%s differs from the published file (MD5 %s): downloading it", mirror / file, md5)
-    for file in whole:
+        _copy(file, md5, mirror, root)
+    dataset = TORCHVISION[name]
+    if hasattr(dataset, "tgz_md5") and _missing(name, root):
+        _copy(Path(dataset.filename), dataset.tgz_md5, mirror, root)
+
+
+def _copy(file: Path, md5: str, mirror: Path, root: Path) -> None:
+    if check_integrity(mirror / file, md5):
         with atomic(root / file) as part:
             shutil.copyfile(mirror / file, part)
+    elif (mirror / file).exists():
+        log.warning("%s differs from the published file (MD5 %s): it is not used", mirror / file, md5)
 
 
 def _download(name: str, root: Path) -> None:
