@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from rotvar import results
+from rotvar import results, tables
 from rotvar.errors import InputError
 from rotvar.report import facts, graph, numbers, page, pictures
 
@@ -113,6 +113,14 @@ def test_a_table_shows_titles_and_three_decimals_and_sorts_by_all() -> None:
     ]
     assert [row[3].value for row in table.rows] == [0.12345, ""]
     assert [column.coloured for column in table.columns] == [False, True, False, False, False]
+
+
+def test_whole_numbers_that_may_be_missing_are_shown_whole(tmp_path: Path) -> None:
+    written = pd.DataFrame({"seeds_needed": [55, None], "images_needed": [1200, None]}, dtype="Int64")
+    tables.write(written, tmp_path / "stability.csv", tmp_path / "stability.sha256")
+    table = numbers.table(tables.read(tmp_path / "stability.csv"))
+    assert [column.numeric for column in table.columns] == [True, True]
+    assert table.data == [[("55", 55), ("1200", 1200)], [("–", ""), ("–", "")]]
 
 
 def test_a_duration_has_at_most_two_units() -> None:

@@ -234,5 +234,7 @@ def test_stability_in_execution_order_with_dashes_for_numbers_that_there_are_not
     shown = tables.presentable(table)
     assert shown["seeds needed"].tolist() == ["–"] * 4  # of one seed
     assert shown["images needed"].tolist() == [str(number) for number in table["images_needed"]]
-    tables.write(table, tmp_path / "stability.csv")
-    assert pd.read_csv(tmp_path / "stability.csv")["seeds_needed"].isna().all()
+    table.loc[0, "seeds_needed"] = 55
+    tables.write(table, tmp_path / "stability.csv", tmp_path / "stability.sha256")
+    read = tables.read(tmp_path / "stability.csv")
+    assert tables.presentable(read)["seeds needed"].tolist() == ["55", "–", "–", "–"]

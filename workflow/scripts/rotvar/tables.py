@@ -26,6 +26,7 @@ _ORDER = {
     "stratum": SUMMARY_STRATA,
     "aggregation": ("mean", "max", "sum", "spatial"),
 }
+_COUNTS = ("seeds_needed", "images_needed")  # whole numbers that may be missing
 _NAMES = ("layer", "scheme")  # text, also where a network of one's own calls its layers 0.1 and 0.10
 _TITLES = {
     "dataset": "data set",
@@ -177,7 +178,7 @@ def read(path: str | Path) -> pd.DataFrame:
         line = f"{hashlib.sha256(content).hexdigest()}  {path.name}"
         if line not in path.with_suffix(".sha256").read_text(encoding="utf-8").splitlines():
             raise ValueError(f"its checksum is not the one in {path.stem}.sha256")
-        return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_NAMES, str))
+        return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_NAMES, str) | dict.fromkeys(_COUNTS, "Int64"))
     except (OSError, ValueError) as error:
         raise damaged(path, "cannot be read as a table", error) from error
 

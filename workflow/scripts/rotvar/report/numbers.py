@@ -49,7 +49,9 @@ def table(frame: pd.DataFrame) -> Table:
         choices = list(dict.fromkeys(texts)) if name in NAMES else []
         choices = choices if len(choices) > 1 else []
         columns.append(Column(title.replace("_", " "), numeric, choices, coloured=name == "training"))
-        sorts: list[Any] = [number if np.isfinite(number) else "" for number in values] if numeric else texts
+        sorts: list[Any] = texts
+        if numeric:
+            sorts = [number if pd.notna(number) and np.isfinite(number) else "" for number in values]
         cells.append([Cell(text, value) for text, value in zip(texts, sorts, strict=True)])
     return Table(columns, [list(row) for row in zip(*cells, strict=True)])
 
