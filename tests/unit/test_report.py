@@ -226,8 +226,8 @@ def test_a_training_of_no_epochs_says_which_weights_are_left(
         [written(tmp_path, what, facts, seed) for seed, facts in enumerate(found)] for what in ("models", "variance")
     )
     assert dict(facts.study(histories, variances))["Trainings"] == [f"unrotated: {words}"]
-    begins = facts.networks(histories, variances)["begins with"]
-    assert begins.tolist() == [file or "random weights" for file in files]
+    recipes = facts.networks(histories, variances)["recipe"]
+    assert recipes.tolist() == ["epochs 0" + f", begins with {file}" * bool(file) for file in files]
 
 
 def test_a_network_says_its_recipe_device_and_times(tmp_path: Path) -> None:
@@ -241,7 +241,6 @@ def test_a_network_says_its_recipe_device_and_times(tmp_path: Path) -> None:
         "seed": 0,
         "architecture": "width 8, hidden 16",
         "recipe": "epochs 2, batch size 32",
-        "begins with": "random weights",
         "trained on": "a GPU",
         "training time seconds": 90.0,  # not what the last process took
         "measured on": "a CPU",

@@ -27,8 +27,7 @@ def networks(histories: Sequence[str | Path], variances: Sequence[str | Path]) -
                 | {
                     "seed": measured["seed"],
                     "architecture": options(configuration["architecture"]),
-                    "recipe": options(configuration["recipe"]),
-                    "begins with": configuration["begin_with"] or "random weights",
+                    "recipe": options(configuration["recipe"] | _file(configuration)),
                     "trained on": trained["device"],
                     "training time seconds": _training_time(history),
                     "measured on": measured["device"],
@@ -90,6 +89,11 @@ def jobs(benchmarks: str | Path, rules: Sequence[str]) -> pd.DataFrame:
 def options(values: dict[str, Any]) -> str:
     """A part of the configuration in a line: "width 8, depth 18"."""
     return ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in values.items())
+
+
+def _file(configuration: dict[str, Any]) -> dict[str, str]:
+    """The file of weights that a training began with, where it did."""
+    return {"begins with": file} if (file := configuration["begin_with"]) else {}
 
 
 def _training_time(history: str | Path) -> float:
