@@ -12,15 +12,11 @@ from rotvar.study.assignment import Assignment
 
 def test_what_it_makes_says_which_file_of_weights_it_began_with(tmp_path: Path) -> None:
     pack("noise", {"train": bright_and_dark(), "test": bright_and_dark()}, tmp_path / "data")
-    for files, name in (([], None), ([tmp_path / "mine.safetensors"], "mine.safetensors")):
-        given = (tmp_path / "data", "simple_conv", {"width": 2}, {"epochs": 0}, {}, 0)
-        facts = Assignment(*given, files, [], torch.device("cpu")).facts()
-        assert facts["configuration"] == {
-            "architecture": {"width": 2},
-            "recipe": {"epochs": 0},
-            "augmentation": {},
-            "begin_with": name,
-        }
+    for files, said in (([], {}), ([tmp_path / "mine.safetensors"], {"begin_with": "mine.safetensors"})):
+        options, recipe = {"width": 2}, {"epochs": 0}
+        network = Assignment(tmp_path / "data", "simple_conv", options, recipe, {}, 0, files, [], torch.device("cpu"))
+        expected = {"architecture": options, "recipe": recipe, "augmentation": {}} | said
+        assert network.facts()["configuration"] == expected
 
 
 def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path: Path) -> None:

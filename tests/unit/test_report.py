@@ -169,7 +169,6 @@ def metadata(**changes: object) -> dict[str, object]:
             "architecture": {"width": 8, "hidden": 16},
             "recipe": {"epochs": 2, "batch_size": 32},
             "augmentation": {},
-            "begin_with": None,
             "aggregations": ["mean", "max"],
         },
         "seed": 0,
@@ -221,7 +220,7 @@ def test_a_training_of_no_epochs_says_which_weights_are_left(
     files: list[str | None], words: str, tmp_path: Path
 ) -> None:
     configuration = {"architecture": {}, "recipe": {"epochs": 0}, "augmentation": {}, "aggregations": []}
-    found = [metadata(configuration=configuration | {"begin_with": file}) for file in files]
+    found = [metadata(configuration=configuration | ({"begin_with": file} if file else {})) for file in files]
     histories, variances = (
         [written(tmp_path, what, facts, seed) for seed, facts in enumerate(found)] for what in ("models", "variance")
     )

@@ -93,7 +93,7 @@ def options(values: dict[str, Any]) -> str:
 
 def _file(configuration: dict[str, Any]) -> dict[str, str]:
     """The file of weights that a training began with, where it did."""
-    return {"begins with": file} if (file := configuration["begin_with"]) else {}
+    return {"begins with": file} if (file := configuration.get("begin_with")) else {}
 
 
 def _training_time(history: str | Path) -> float:
@@ -105,7 +105,7 @@ def _training_time(history: str | Path) -> float:
 def _training(configuration: dict[str, Any]) -> str:
     """How images are changed, "each image by its own rotation (within 180)"; of no epochs, which weights are left."""
     if not configuration["recipe"]["epochs"]:
-        file = configuration["begin_with"]
+        file = configuration.get("begin_with")
         return f"the weights of {file}" if file else "random weights"
     limits = configuration["augmentation"]
     changes = [f"{name.replace('_', ' ')} (within {limit:g})" for name, limit in limits.items() if limit]

@@ -49,13 +49,8 @@ class Assignment:
 
     @property
     def configuration(self) -> dict[str, Any]:
-        file = next((Path(file).name for file in self.begin_with), None)  # None: random weights
-        return {
-            "architecture": self.architecture,
-            "recipe": self.recipe,
-            "augmentation": self.augmentation,
-            "begin_with": file,
-        }
+        began = {"begin_with": Path(self.begin_with[0]).name} if self.begin_with else {}
+        return {"architecture": self.architecture, "recipe": self.recipe, "augmentation": self.augmentation, **began}
 
     def checkpoint(self, folder: Path, **definition: Any) -> Checkpoint:
         """The place of its state in `folder`, which other data, weights to begin with or code do not go on from, nor
