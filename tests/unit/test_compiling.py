@@ -69,6 +69,22 @@ def test_what_is_on_disk_changes_nothing(tmp_path):
     np.testing.assert_array_equal(tables[0], tables[3])
 
 
+def test_a_file_that_a_crash_cut_off_is_compiled_again(tmp_path):
+    expected = swept(ACTIVATIONS, tmp_path)[1]
+    indexes = list(tmp_path.rglob("*.nbi"))
+    for index in indexes:
+        index.write_bytes(b"")
+    np.testing.assert_array_equal(swept(ACTIVATIONS, tmp_path)[1], expected)
+    assert indexes and all(index.stat().st_size for index in indexes)
+
+
+def test_a_disk_that_is_full_is_no_reason_to_fail(tmp_path):
+    full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))"
+    imported, numbers = json.loads(printed(f"{full}\n{SWEEP}", str(ACTIVATIONS), cache=tmp_path))
+    assert imported and not any(file.stat().st_size for file in tmp_path.rglob("*.nb*"))
+    np.testing.assert_array_equal(np.array(numbers), swept(ACTIVATIONS, tmp_path)[1])
+
+
 def test_vectors_have_the_whole_length_that_the_processor_has(tmp_path):
     used, there = printed(VECTORS, cache=tmp_path).split()
     assert (int(used) > 0) == (there == "True")

@@ -7,6 +7,7 @@ longer than many a convolution. Compiling takes some seconds, once a machine: th
 import math
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -35,9 +36,27 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"
 def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function at its first call, without Python's lock; keep the result where a folder can be written."""
     try:
-        return njit(cache=True, **OPTIONS)(function)
+        dispatcher = njit(cache=True, **OPTIONS)(function)
     except RuntimeError:  # neither this file's folder nor the user's cache can be written
         return njit(**OPTIONS)(function)
+    cache = dispatcher._cache
+    cache.load_overload, cache.save_overload = _or_not(cache, cache.load_overload), _or_not(cache, cache.save_overload)
+    return dispatcher
+
+
+def _or_not(cache: Any, step: Callable[..., Any]) -> Callable[..., Any]:
+    """A step of numba's cache that may fail, on a full disk, say, or on a file that a crash has cut off: the function
+    is then compiled, and the cache begun anew."""
+
+    def attempt(*arguments: Any) -> Any:
+        try:
+            return step(*arguments)
+        except Exception:
+            with suppress(Exception):
+                cache.flush()
+            return None
+
+    return attempt
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
