@@ -1,11 +1,13 @@
 """One run of a study at a time; what a killed one left is in nobody's way."""
 
+import errno
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import Mock
 
 import psutil
 import pytest
@@ -84,6 +86,14 @@ def test_jobs_that_do_not_listen_are_ended_all_the_same(tmp_path, monkeypatch):
         job.stdout.readline()
         assert runs.begin(tmp_path) == 1
         assert not psutil.pid_exists(job.pid)
+
+
+def test_where_locks_tell_nobody_from_the_dead_no_jobs_are_ended(tmp_path, monkeypatch, caplog):
+    with another("begin('results')", tmp_path) as alive:
+        monkeypatch.setattr(runs.fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
+        assert runs.begin(tmp_path / "results") == 0
+        assert alive.job.is_running()
+    assert "cannot be locked (No locks available): run one snakemake at a time on it" in caplog.text
 
 
 def test_jobs_of_other_studies_go_on(tmp_path):

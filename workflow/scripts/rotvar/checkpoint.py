@@ -62,7 +62,7 @@ class Checkpoint:
     def remove(self) -> None:
         """Remove this checkpoint and any other in its folder: those of other recipes, and parts of unfinished ones."""
         for file in self.path.parent.glob(f"*{PREFIX}*"):
-            file.unlink()
+            file.unlink(missing_ok=True)
 
 
 def _sum(path: str | Path) -> str:

@@ -50,8 +50,9 @@ def forget_the_dead(folder: str | Path = ".snakemake") -> None:
 def begin(results: str | Path) -> int:
     """Make this process the only one that makes the study in the folder `results`, until it ends.
 
-    Jobs of one that was killed may still be running: they are asked to end, and then ended. Returns how many processes
-    that were. Raises InputError where another one lives, and where `results` cannot be written to.
+    Jobs of one that was killed may still be running on this machine: they are asked to end, and then ended, but not
+    where the file system has no locks to tell that it was killed. Returns how many processes that were. Raises
+    InputError where another one lives, and where `results` cannot be written to.
     """
     path = Path(results) / ".lock"
     try:
@@ -60,6 +61,8 @@ def begin(results: str | Path) -> int:
     except OSError as error:
         remedy = "name another folder as `results` in the configuration, or change that one"
         raise InputError(f"{path} cannot be written ({error.strerror}): {remedy}") from error
+    _held.append(file)
+    os.environ[VARIABLE] = str(path.parent.resolve())
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -67,8 +70,7 @@ def begin(results: str | Path) -> int:
         raise InputError(f"another snakemake is making {results}: {remedy}") from error
     except OSError as error:
         log.warning("%s cannot be locked (%s): run one snakemake at a time on it", results, error.strerror)
-    _held.append(file)
-    os.environ[VARIABLE] = str(path.parent.resolve())
+        return 0
     return _end_jobs_of_the_dead()
 
 

@@ -34,7 +34,7 @@ def atomic(path: str | Path) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         for left in leftovers(path):
-            left.unlink()
+            left.unlink(missing_ok=True)
         temporary.touch()
         permissions = temporary.stat().st_mode
         temporary.unlink()
