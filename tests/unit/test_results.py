@@ -69,6 +69,51 @@ def test_a_file_of_which_nothing_is_wanted_is_passed_over(tmp_path: Path) -> Non
     assert "transformation" not in table.columns
 
 
+def test_a_single_name_or_value_is_a_list_of_one(tmp_path: Path) -> None:
+    table = results.read(study(tmp_path), columns="unit", stratum="all", seed=2)
+    assert table.to_dict("list") == {"unit": [3, 2]}
+    assert len(results.read(tmp_path, seed=np.int64(10), loss=0.1)) == 1
+    assert len(results.read(tmp_path, training="rotat")) == 0
+
+
+@pytest.mark.parametrize(
+    ("columns", "where", "name"),
+    [
+        (["normalised_variance"], {}, "normalised_variance"),
+        ("strata", {}, "strata"),
+        (None, {"strata": ["all"]}, "strata"),
+        (["unit"], {"layers": "conv"}, "layers"),
+    ],
+)
+def test_an_unknown_column_is_one_sentence_with_those_there_are(columns, where, name, tmp_path: Path) -> None:
+    sentence = rf"^There is no column '{name}' in .*: choose among layer, unit, stratum, .*, dataset, .*\.$"
+    with pytest.raises(InputError, match=sentence):
+        results.read(study(tmp_path), columns, **where)
+
+
+@pytest.mark.parametrize(("name", "value"), [("seed", "first"), ("unit", "conv"), ("seed", [0, "first"])])
+def test_values_of_another_type_are_one_sentence(name: str, value: object, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=rf"^{name} cannot be one of \[.*\]: give values of its type, int64\.$"):
+        results.read(study(tmp_path), **{name: value})
+
+
+def test_values_are_taken_as_the_columns_type(tmp_path: Path) -> None:
+    results.write(TABLE.assign(stratum=["0", "1", "all"]), tmp_path / "variance.parquet", {})
+    assert results.read(tmp_path, stratum=range(2), unit=["0", "1"])["unit"].tolist() == [0, 1]
+    assert len(results.read(tmp_path, stratum=[])) == 0
+
+
+def test_a_column_that_some_files_have_is_missing_in_the_others(tmp_path: Path) -> None:
+    for seed, table in enumerate([TABLE, TABLE.assign(local_firing_rate=0.5)]):
+        results.write(table, tmp_path / f"seed={seed}" / "variance.parquet", {})
+    table = results.read(tmp_path, columns=["local_firing_rate", "layer"])
+    assert list(table.columns) == ["local_firing_rate", "layer"]
+    assert table["layer"].tolist() == ["conv", "conv", "fc"] * 2
+    np.testing.assert_array_equal(table["local_firing_rate"], [np.nan] * 3 + [0.5] * 3)
+    assert len(results.read(tmp_path, columns="local_firing_rate")) == 6
+    assert results.read(tmp_path, local_firing_rate=0.5)["seed"].tolist() == [1] * 3
+
+
 def test_an_epoch_comes_from_the_path_or_from_the_file(tmp_path: Path) -> None:
     network = tmp_path / "emergence/dataset=mnist/model=vgg16/training=rotated/seed=2"
     for epoch in (10, 2):

@@ -9,7 +9,7 @@ accumulate in float64 when averaging them.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,29 +57,39 @@ def write(table: pd.DataFrame, path: str | Path, metadata: dict[str, Any]) -> No
 
 
 def read(
-    sources: str | Path | Iterable[str | Path], columns: list[str] | None = None, **where: Iterable[Any]
+    sources: str | Path | Iterable[str | Path],
+    columns: str | Iterable[str] | None = None,
+    **where: Iterable[Any] | float,
 ) -> pd.DataFrame:
     """One table for all Parquet files at `sources` (a file, a folder, or several of them), read in the order of paths.
 
     The partition columns `dataset`, `model`, `training`, `transformation`, `measured_on` (categories), `seed` and
     `epoch` (int64) come from the path, wherever in it they stand. `columns` limits what is read; `where` limits the
-    rows: `read(folder, stratum=["all"])`. Checksums are verified. Raises InputError when there is no file, when a file
-    is damaged, and when the files are of several kinds (variance and accuracy, say).
+    rows: `read(folder, stratum=["all"], seed=0)`. A column that only some of the files have is missing in the others.
+    Checksums are verified. Raises InputError when there is no file, when a file is damaged, when the files are of
+    several kinds (variance and accuracy, say), for a column that none of them has, and for values not of its type.
     """
     files = _files([sources] if isinstance(sources, str | Path) else sources)
+    wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
+    chosen = {name: _values(values) for name, values in where.items()}
+    schemas = {file: _schema(file) for file in files}
+    _check_names([*(wanted or []), *chosen], schemas)
     tables = []
-    for file in files:
+    for file, schema in schemas.items():
+        keep = _rows(schema, chosen)
         try:
-            checksum.verify(file)
-            tables.append(_read(file, columns, where))
+            tables.append(_read(file, schema, wanted, keep))
         except (OSError, ValueError, pa.ArrowException) as error:
             raise damaged(file, "cannot be read as Parquet", error) from error
     # A column that some files have not, which were written before it was measured, is missing there
-    return pa.concat_tables(tables, promote_options="default").unify_dictionaries().to_pandas()
+    table = pa.concat_tables(tables, promote_options="default").unify_dictionaries()
+    if wanted is not None:
+        table = table.select([name for name in wanted if name in table.column_names])
+    return table.to_pandas()
 
 
 def read_one_by_one(
-    files: Iterable[str | Path], summarize: Callable[[pd.DataFrame], pd.DataFrame], **where: Iterable[Any]
+    files: Iterable[str | Path], summarize: Callable[[pd.DataFrame], pd.DataFrame], **where: Iterable[Any] | float
 ) -> pd.DataFrame:
     """One table of what `summarize` makes of each file, read as `read` does: a whole study may not fit in memory."""
     return pd.concat([summarize(read(file, None, **where)) for file in files])
@@ -109,20 +119,57 @@ def _files(sources: Iterable[str | Path]) -> list[Path]:
     return files
 
 
-def _read(file: Path, columns: list[str] | None, where: dict[str, Iterable[Any]]) -> pa.Table:
+def _schema(file: Path) -> pa.Schema:
+    """The columns of a file whose checksum holds: a name that it lacks is then a mistake in what was asked."""
+    try:
+        checksum.verify(file)
+        return pq.read_schema(file)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise damaged(file, "cannot be read as Parquet", error) from error
+
+
+def _check_names(names: Iterable[str], schemas: Mapping[Path, pa.Schema]) -> None:
+    """Raise InputError, with the columns there are, for a name that is neither a partition nor in any of the files."""
+    present = dict.fromkeys(name for schema in schemas.values() for name in schema.names)
+    for name in names:
+        if name not in present and name not in _PARTITIONS.names:
+            file = next(iter(schemas))
+            there = ", ".join(dict.fromkeys([*present, *_PARTITIONS.names]))
+            raise InputError(f"There is no column '{name}' in {file}: choose among {there}.")
+
+
+def _values(values: Iterable[Any] | float) -> list[Any]:
+    return [values] if isinstance(values, str) or not isinstance(values, Iterable) else list(values)
+
+
+def _rows(schema: pa.Schema, where: Mapping[str, list[Any]]) -> ds.Expression | None:
+    """The filter for the rows of a file that have these values; none has where the file lacks the column."""
+    keep = None
+    for name, values in where.items():
+        if name not in schema.names and name not in _PARTITIONS.names:
+            return ds.scalar(False)
+        kind = (schema if name in schema.names else _PARTITIONS).field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        try:
+            condition = ds.field(name).isin(pa.array(values).cast(kind))
+        except (pa.ArrowException, TypeError) as error:
+            raise InputError(f"{name} cannot be one of {values}: give values of its type, {kind}.") from error
+        keep = condition if keep is None else keep & condition
+    return keep
+
+
+def _read(file: Path, schema: pa.Schema, columns: list[str] | None, keep: ds.Expression | None) -> pa.Table:
     scan = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     dataset = ds.dataset(
         [str(file)],
         format=ds.ParquetFileFormat(default_fragment_scan_options=scan),
         partitioning=ds.partitioning(_PARTITIONS, flavor="hive"),
     )
-    keep = None
-    for name, values in where.items():
-        condition = ds.field(name).isin(list(values))
-        keep = condition if keep is None else keep & condition
-    table = dataset.to_table(columns=columns, filter=keep)
+    here = {*schema.names, *_PARTITIONS.names}
+    own = None if columns is None else [name for name in columns if name in here]
+    table = dataset.to_table(columns=own, filter=keep)
     said = {part.partition("=")[0] for part in file.parts if "=" in part}
-    said |= set(pq.read_schema(file).names)  # a history has epochs of its own
+    said |= set(schema.names)  # a history has epochs of its own
     for name in _PARTITIONS.names:
         if name not in table.column_names:
             continue
