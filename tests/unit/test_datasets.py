@@ -1,8 +1,10 @@
 """The data sets are the published ones: from the network, from a mirror and from the packed file alike."""
 
+import errno
 import hashlib
 import io
 import os
+import re
 import shutil
 import socket
 import tarfile
@@ -373,6 +375,34 @@ def test_the_mirror_mends_an_interrupted_download(server, published_files, tmp_p
 def test_a_mirror_that_is_no_folder_is_one_sentence(tmp_path):
     with pytest.raises(InputError, match=r"^data: mirror: .*nowhere is not a folder: create it or set the key"):
         load("mnist", tmp_path, "test", mirror=tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO, errno.ESTALE])
+@pytest.mark.parametrize("refused", ["stat", "open", "read"])
+def test_a_mirror_that_cannot_be_read_is_one_sentence(number, refused, server, published_files, tmp_path, monkeypatch):
+    """Also where the system says it of a folder (stat), or only while the file is read, and then without its name."""
+    file, true_stat = published_files / "MNIST" / "raw" / f"{LABELS}.gz", Path.stat
+
+    def refuse(path: Path) -> None:
+        if path == file:
+            raise OSError(number, os.strerror(number), *([] if refused == "read" else [str(path)]))
+
+    def stat(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        refuse(path)
+        return true_stat(path, follow_symlinks=follow_symlinks)
+
+    def check_integrity(path: Path, md5: str) -> bool:
+        refuse(path)
+        return torchvision.datasets.utils.check_integrity(path, md5)
+
+    if refused == "stat":
+        monkeypatch.setattr(Path, "stat", stat)
+    else:
+        monkeypatch.setattr(datasets, "check_integrity", check_integrity)
+    sentence = f"data: mirror: {file} cannot be read ({os.strerror(number)}): let your user read it, or set"
+    with pytest.raises(InputError, match=f"^{re.escape(sentence)}"):
+        load("mnist", tmp_path, "test", mirror=published_files)
+    assert server.requests == []
 
 
 # names

@@ -125,7 +125,7 @@ def _digits(split: str) -> Dataset:
 
 def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
     """Copy the original files that the mirror holds into `root`, and, where that is not all of them, the archive that
-    they come in. A file that fails its MD5 is left to the download."""
+    they come in. A file that fails its MD5 is left to the download; InputError for one that cannot be read."""
     if not mirror.is_dir():
         raise InputError(f"data: mirror: {mirror} is not a folder: create it or set the key to null")
     for file, md5 in _missing(name, root):
@@ -136,10 +136,20 @@ def _copy_from_mirror(name: str, mirror: Path, root: Path) -> None:
 
 
 def _copy(file: Path, md5: str, mirror: Path, root: Path) -> None:
-    if check_integrity(mirror / file, md5):
+    try:
+        (mirror / file).stat()  # of a folder that may not be searched the check would say that it lacks the file
+        whole = check_integrity(mirror / file, md5)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except OSError as error:
+        raise InputError(
+            f"data: mirror: {mirror / file} cannot be read ({error.strerror or error}): "
+            "let your user read it, or set the key to null"
+        ) from error
+    if whole:
         with atomic(root / file) as part:
             shutil.copyfile(mirror / file, part)
-    elif (mirror / file).exists():
+    else:
         log.warning("%s differs from the published file (MD5 %s): it is not used", mirror / file, md5)
 
 
