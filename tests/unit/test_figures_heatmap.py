@@ -102,6 +102,29 @@ def test_a_wide_layer_fills_its_column_in_passes_and_no_unit_is_lost() -> None:
     assert cells(picture[:, 0]) == [0.0, 1.0]
 
 
+@pytest.mark.parametrize("sort", [False, True])
+@pytest.mark.parametrize("fewer", ["unrotated", "rotated"])
+def test_a_layer_that_one_training_lacks_is_missing_in_its_panel(fewer: str, sort: bool) -> None:
+    table = variance({name: {"conv": [1.0, 2.0], "relu": [3.0], "fc": [4.0]} for name in ("unrotated", "rotated")})
+    figure = heatmap(table[(table["training"] != fewer) | (table["layer"] != "relu")], "all", "mean", sort=sort)
+    drawn = dict(zip(["unrotated", "rotated"], zip(pictures(figure), figure.axes[:2], strict=True), strict=True))
+    for training, (picture, axes) in drawn.items():
+        here = training != fewer
+        columns = [[1.0, 2.0], [3.0 if here else NAN], [4.0]]
+        np.testing.assert_array_equal(np.concatenate([cells(column) for column in picture.T]), np.concatenate(columns))
+        strip, counts = axes.child_axes
+        assert [label.get_text() for label in strip.get_xticklabels()] == ["conv", "relu", "fc"]
+        assert [label.get_text() for label in counts.get_xticklabels()] == ["2", "1" if here else "0", "1"]
+
+
+def test_trainings_whose_layers_do_not_go_together_are_one_sentence() -> None:
+    table = variance({"unrotated": {"conv": [1.0], "relu": [2.0]}, "rotated": {"conv": [1.0], "fc": [2.0]}})
+    with pytest.raises(
+        InputError, match=r"same layers \(number 1 is relu and fc\): measure the same layers, or select"
+    ):
+        heatmap(table, "all", "mean")
+
+
 def deep() -> dict[str, list[float]]:
     return {f"conv{index}": [index / 170, 1.0] for index in range(170)}
 

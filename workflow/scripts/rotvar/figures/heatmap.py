@@ -22,11 +22,13 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
     A column is a layer, in execution order; its units fill the column's height from the top, in their own order, or
     from the least to the most variant with `sort`; more than 512 do so in several passes, left to right. The number
     of units stands above each column. The scale ends at median + 3 interquartile ranges of the finite values of all
-    trainings; what is above, infinite or missing has its own colour. The units of different seeds do not correspond to
+    trainings; what is above, infinite or missing has its own colour, and so has a layer that was measured of another
+    training only. The units of different seeds do not correspond to
     one another: of several seeds, the map is the first in the table, and above it stands the mean of the global values
     of all of them (of this stratum and aggregation) with one standard deviation (n - 1).
 
-    Raises InputError where the table holds several networks, or no such stratum or aggregation.
+    Raises InputError where the table holds several networks, or no such stratum or aggregation, and where trainings
+    were measured on layers that do not go together.
     """
     shown = theme.choose(variance, stratum=stratum, aggregation=aggregation)
     theme.one(shown, "dataset", "model")
@@ -35,14 +37,15 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
     colours = theme.colours(trainings, theme.TRAININGS)
     over_seeds = seeds.shown(shown, "global: ")
     titles = {training: _of_seeds(rows) if over_seeds else [] for training, rows in trainings.items()}
-    panels = {training: _columns(_first_seed(rows)) for training, rows in trainings.items()}
+    panels = {training: _columns(_first_seed(rows), layers["layer_index"]) for training, rows in trainings.items()}
     end = scale.top(np.concatenate([column for columns in panels.values() for column in columns]))
 
     page = layer_axis.panels(
         layers, len(panels), _HEIGHT, left=0.4, title=0.7 if over_seeds else 0.5, legend=scale.marks(), bar=True
     )
     for axes, (training, columns) in zip(page.axes, panels.items(), strict=True):
-        picture = _picture([np.sort(column) for column in columns] if sort else columns)
+        cells = [column if len(column) else np.array([np.nan]) for column in columns]  # not measured: missing
+        picture = _picture([np.sort(column) for column in cells] if sort else cells)
         image = scale.draw(axes, picture, end, extent=(-0.5, len(columns) - 0.5, 1, 0))
         if len(columns) <= layer_axis.FEW:
             axes.vlines(np.arange(1, len(columns)) - 0.5, 0, 1, color="white", linewidth=0.8)
@@ -66,12 +69,10 @@ def _of_seeds(rows: pd.DataFrame) -> list[str]:
     return [f"seed {rows['seed'].iloc[0]}", f"global: {value}"]
 
 
-def _columns(rows: pd.DataFrame) -> list[np.ndarray]:
-    """The values of each layer, in unit order."""
-    rows = rows.sort_values(["layer_index", "unit"])
-    values = rows["normalized_variance"].to_numpy(np.float64)
-    starts = np.flatnonzero(np.diff(rows["layer_index"].to_numpy())) + 1
-    return np.split(values, starts)
+def _columns(rows: pd.DataFrame, layers: pd.Series) -> list[np.ndarray]:
+    """The values of each of the layers (their `layer_index`), in unit order; none of a layer that was not measured."""
+    units = dict(list(rows.sort_values("unit").groupby("layer_index")["normalized_variance"]))
+    return [units[layer].to_numpy(np.float64) if layer in units else np.empty(0) for layer in layers]
 
 
 def _picture(columns: list[np.ndarray]) -> np.ndarray:

@@ -13,6 +13,7 @@ from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from rotvar.errors import InputError
 from rotvar.figures import theme
 
 # The kinds that `activations` tells apart, mostly in Tol's light scheme: fills that colour-blind readers tell apart,
@@ -41,9 +42,19 @@ LAYER, _WIDEST, _LABEL, _STRIP = 0.24, 11.0, 0.115, 0.15
 
 
 def layers(table: pd.DataFrame) -> pd.DataFrame:
-    """The layers of one network in execution order: `layer_index`, `layer`, `kind`."""
-    names = table[["layer_index", "layer", "kind"]].drop_duplicates("layer_index")
-    return names.astype({"layer": str, "kind": str}).sort_values("layer_index", ignore_index=True)
+    """The layers of one network in execution order: `layer_index`, `layer`, `kind`.
+
+    Raises InputError where an index means two layers: it counts those that were measured, which were not the same.
+    """
+    names = table[["layer_index", "layer", "kind"]].drop_duplicates(["layer_index", "layer"])
+    names = names.astype({"layer": str, "kind": str}).sort_values("layer_index", kind="stable", ignore_index=True)
+    if (twice := names[names["layer_index"].duplicated(keep=False)]).size:
+        one, other = twice["layer"].iloc[:2]
+        raise InputError(
+            f"Not all of the table is measured on the same layers (number {twice['layer_index'].iloc[0]} is {one} and "
+            f"{other}): measure the same layers, or select one measurement."
+        )
+    return names
 
 
 def shorten(name: str, most: int = 32) -> str:
