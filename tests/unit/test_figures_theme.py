@@ -15,6 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
 
+from rotvar.errors import InputError
 from rotvar.figures import scale, theme
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.layers import by_layer
@@ -31,6 +32,13 @@ def test_png_is_200_dpi_and_svg_has_text(tmp_path: Path) -> None:
     pixels = Image.open(tmp_path / "a.png").size
     assert pixels == tuple(int(inches * 200) for inches in figure.get_size_inches())
     assert "mean normalized variance</text>" in (tmp_path / "a.svg").read_text()
+
+
+@pytest.mark.parametrize("name", ["heat", "heat.", "heat.csv", "mnist.v1"])
+def test_a_name_without_a_format_is_one_sentence_and_nothing_is_saved(tmp_path: Path, name: str) -> None:
+    with pytest.raises(InputError, match=rf"{name} does not end in a format of figures: end its name in \.png, \.svg "):
+        theme.save(by_layer(variance(), "mean"), tmp_path / "a.png", tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
 
 
 def panels(figure: Figure, path: Path) -> dict[str, list[float]]:

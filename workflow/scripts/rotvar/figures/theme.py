@@ -100,7 +100,12 @@ def save(figure: Figure, *paths: str | Path) -> None:
     """Save to each path in the format of its suffix (PNG at 200 dpi, SVG, PDF): whole, and the same bytes each time.
 
     A PNG also says where the panels of each training lie (`PANELS`), so that the report can show one training alone.
+    Raises InputError, before anything is saved, for a suffix that names no format.
     """
+    formats = figure.canvas.get_supported_filetypes()
+    for path in map(Path, paths):
+        if path.suffix.removeprefix(".").lower() not in formats:
+            raise InputError(f"{path} does not end in a format of figures: end its name in .png, .svg or .pdf.")
     for path in map(Path, paths):
         metadata: dict[str, dict[str, Any]] = {
             ".png": {"Software": None, PANELS: json.dumps(_panels(figure))},
