@@ -53,6 +53,47 @@ def test_maps_are_those_of_the_network_for_the_rotated_and_normalized_image():
     assert list(table["angle"].unique()) == [-180, -90, 0, 90]
 
 
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16])
+def test_the_network_sees_the_image_in_its_own_type(kind):
+    model = network().to(kind)
+    mean, std = torch.tensor([0.4], dtype=torch.float64), torch.tensor([0.3], dtype=torch.float64)
+    table = feature_maps.record(model, IMAGES[3], angles(4), measured(model), layers=["conv1"], mean=mean, std=std)
+    with torch.no_grad():
+        expected = model.eval().conv1(
+            present(IMAGES[3].repeat(4, 1, 1, 1), angles(4), mean.float(), std.float()).to(kind)
+        )
+    unit = int(table[table["choice"] == MOST]["unit"].iloc[0])
+    torch.testing.assert_close(pictures(table, "conv1", MOST), expected[:, unit].float())
+
+
+def test_a_float_image_is_shown_in_its_own_type():
+    model = network().bfloat16()
+    image = IMAGES[3].to(torch.bfloat16) / 255
+    table = feature_maps.record(model, image, angles(2), measured(model), layers=["conv1"])
+    torch.testing.assert_close(pictures(table, INPUT, INPUT)[1], image[0].float())
+
+
+class ChannelsLast(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, 3, 3)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self.conv(images).permute(0, 2, 3, 1).sigmoid()
+
+
+def test_channels_are_on_the_axis_that_is_named():
+    torch.manual_seed(0)
+    model, axes = ChannelsLast(), {"sigmoid": 1}  # rows as channels, for once
+    table = variance.measure(model, IMAGES, LABELS, ("a", "b"), angles(4), aggregations=["mean"], channel_axes=axes)
+    by_unit = table[table["stratum"] == "all"]
+    maps = feature_maps.record(model, IMAGES[3], angles(4), by_unit, layers=["sigmoid"], channel_axes=axes)
+    with torch.no_grad():
+        expected = model(present(IMAGES[3].repeat(4, 1, 1, 1), angles(4)))
+    unit = int(maps[maps["choice"] == MOST]["unit"].iloc[0])
+    torch.testing.assert_close(pictures(maps, "sigmoid", MOST), expected[:, unit])
+
+
 def test_by_default_the_first_the_middle_and_the_last_convolution_in_execution_order():
     model = network()
     table = feature_maps.record(model, IMAGES[0], angles(2), measured(model))

@@ -1,6 +1,6 @@
 """The maps of the channels that rotation moves least and most, for one image at every angle."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,12 +30,13 @@ def record(
     layers: Sequence[str] = (),
     mean: Tensor | None = None,
     std: Tensor | None = None,
+    channel_axes: Mapping[str, int] | None = None,
 ) -> pd.DataFrame:
     """The maps of the most and the least invariant channel of some layers of `model`, for one image at each angle.
 
-    image: C x H x W, uint8 or float; mean, std: as in `variance.measure`. variance: what that gave of this network in
-    one stratum, with one aggregation. layers: patterns of names; by default the first, the middle and the last
-    convolution. Only layers with maps, which have more than one position, are chosen.
+    image: C x H x W, uint8 or float, on any device; mean, std, channel_axes: as in `variance.measure`. variance: what
+    that gave of this network in one stratum, with one aggregation. layers: patterns of names; by default the first, the
+    middle and the last convolution. Only layers with maps, which have more than one position, are chosen.
 
     Returns a row for each pixel: layer, layer_index, kind, unit, choice, normalized_variance, angle, y, x, activation.
     The first rows are the image itself, rotated but not normalized (`INPUT`, layer_index -1, unit: its C channels);
@@ -44,9 +45,13 @@ def record(
     Raises InputError for a pattern that no layer with maps matches, for patterns that match too many, and where no
     convolution has maps.
     """
-    batch = image.repeat(len(angles), 1, 1, 1)
-    shown, seen = present(batch, angles), present(batch, angles, mean, std)
-    recorder = Recorder(model)
+    weights = next(model.parameters(), torch.empty(0, device=image.device))
+    device, precise = weights.device, image.dtype if image.is_floating_point() else torch.float32
+    mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
+    seen_as = precise if image.is_floating_point() else weights.dtype  # as in `variance.sweep`
+    batch = image.to(device).repeat(len(angles), 1, 1, 1)
+    shown, seen = present(batch, angles), present(batch, angles, mean, std).to(seen_as)
+    recorder = Recorder(model, channel_axes=channel_axes)
     maps: dict[str, Tensor] = {}  # R x C x H x W, of the chosen layers
     with evaluating(model):
         recorder.layers = choose_layers(_with_maps(recorder, seen[:2]), layers)
@@ -116,6 +121,8 @@ def _with_maps(recorder: Recorder, image: Tensor) -> list[Layer]:
 
 def _pixels(maps: Tensor, angles: Tensor, **about: Any) -> pd.DataFrame:
     """A row for each pixel of one channel's maps, R x H x W."""
-    values = maps.cpu().numpy()
+    values = maps.float().cpu().numpy()  # NumPy has no bfloat16
     angle, y, x = (grid.ravel() for grid in np.indices(values.shape, dtype=np.int32))
-    return pd.DataFrame({"angle": angles.numpy()[angle], "y": y, "x": x, "activation": values.ravel()}).assign(**about)
+    return pd.DataFrame({"angle": angles.cpu().numpy()[angle], "y": y, "x": x, "activation": values.ravel()}).assign(
+        **about
+    )
