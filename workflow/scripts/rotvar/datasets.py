@@ -147,8 +147,9 @@ def _copy(file: Path, md5: str, mirror: Path, root: Path) -> None:
             "let your user read it, or set the key to null"
         ) from error
     if whole:
-        with atomic(root / file) as part:
-            shutil.copyfile(mirror / file, part)
+        # Two open files, because shutil.copyfile says of a full disk that the original cannot be copied
+        with (mirror / file).open("rb") as original, atomic(root / file) as part, part.open("wb") as target:
+            shutil.copyfileobj(original, target)
     else:
         log.warning("%s differs from the published file (MD5 %s): it is not used", mirror / file, md5)
 
