@@ -63,6 +63,19 @@ NETWORKS = {
 }
 
 
+class Branches(nn.Module):
+    """Two branches that take turns: fused, each is computed in whole before the other goes on."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.other = convolution(1), convolution(1)
+        self.norm, self.other_norm = normalization(), normalization()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, other = self.one(x), self.other(x)
+        return self.norm(one).relu() + self.other_norm(other).relu()
+
+
 class Sum(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x + functional.max_pool2d(x, 3, stride=1, padding=1)
@@ -145,6 +158,21 @@ def test_the_network_computes_what_it_computes_alone(name, compiled):
     with torch.no_grad():
         found = Recorder(model).run(batch, lambda *_: None, fuse)
         torch.testing.assert_close(found, model(batch), rtol=1e-6, atol=1e-7)
+
+
+def test_branches_that_take_turns_compute_what_they_compute_alone(compiled):
+    model = Branches().eval().to(memory_format=torch.channels_last)
+    batch = images().contiguous(memory_format=torch.channels_last)
+    shown: list[str] = []
+
+    def fuse(layers, fusion, output):
+        compiled.fuse(output, fusion.scale_and_shift(), fusion.alpha, None)
+        return output
+
+    with torch.no_grad():
+        found = Recorder(model).run(batch, lambda layer, _: shown.append(layer.name), fuse)
+        torch.testing.assert_close(found, model(batch), rtol=1e-6, atol=1e-7)
+    assert shown == ["add"]
 
 
 def test_where_memory_runs_out_nothing_is_counted_twice():

@@ -267,7 +267,7 @@ class _Interpreter(fx.Interpreter):
             last = self.fuse(shown, fusion, output)
             if last is not None:
                 self.axes.found |= dict.fromkeys(fusion.nodes, 1)
-                self.computed = dict.fromkeys(fusion.nodes, last)
+                self.computed |= dict.fromkeys(fusion.nodes, last)  # others may wait where branches take turns
                 return output
         if n in self.layers and not fused:
             self.show(self.layers[n], values, 1 if axis is None else axis)
