@@ -200,6 +200,17 @@ def test_parts_of_a_measurement_may_be_taken_in_either_way(compiled, monkeypatch
     pd.testing.assert_frame_equal(parts[0].table(), measure(model), rtol=1e-5)
 
 
+def test_layers_stand_in_execution_order_where_branches_take_turns(compiled, monkeypatch):
+    model = Branches().eval().to(memory_format=torch.channels_last)
+    parts = []
+    for label, by in enumerate((operations, compiled)):
+        monkeypatch.setattr(variance, "arithmetic", lambda *_, by=by: by)
+        parts.append(variance.sweep(model, images(), LABELS, CLASSES, angles(4), part=[label]))
+    parts[0].merge(parts[1])
+    assert list(parts[0].table()["layer"].unique()) == ["one", "other", "norm", "relu", "other_norm", "relu_1", "add"]
+    pd.testing.assert_frame_equal(parts[0].table(), measure(model), rtol=1e-5)
+
+
 def test_weights_that_are_not_finite_are_told_with_their_layer():
     model = network([normalization(), nn.ReLU()])
     model[1].bias.data[1] = torch.nan

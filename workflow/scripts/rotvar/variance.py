@@ -148,7 +148,8 @@ def sweep(
         image = len(angles) * memory.of_image(every.values(), inverse is not None)
         per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, image, device, batch_size)
         compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
-        state = Sweep(classes, aggregations, arithmetic(compiled, device), inverse, firing_rate, keep)
+        positions = {layer: output[0, 0].numel() for layer, output in outputs.items()}
+        state = Sweep(classes, aggregations, positions, arithmetic(compiled, device), inverse, firing_rate, keep)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
                 waiting = images[labels == label].to(device)

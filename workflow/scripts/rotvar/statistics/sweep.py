@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ class Sweep:
     """Every layer's statistics, class after class. It grows with layers, rotations and classes, and with images only
     where there is a firing rate.
 
+    layers: how many positions each has, in execution order; fused layers are taken in before others that run earlier.
     by: what computes them. inverse: turns maps back, for "same_equivariance". firing_rate, keep: as of a `Series`.
     """
 
@@ -63,6 +64,7 @@ class Sweep:
         self,
         classes: Iterable[str],
         aggregations: Iterable[str],
+        layers: Mapping[Layer, int],
         by: Arithmetic = operations,
         inverse: Inverse | None = None,
         firing_rate: float | None = None,
@@ -74,7 +76,7 @@ class Sweep:
         self.inverse = inverse
         self.firing_rate = firing_rate
         self.keep = keep
-        self.layers: dict[Layer, Layerwise] = {}  # in execution order
+        self.layers = {layer: Layerwise(positions) for layer, positions in layers.items()}
         # Batch normalizations whose statistics at each position are those of the layer before, scaled and shifted
         self.normalized: dict[Layer, tuple[Layer, Tensor, Tensor]] = {}
 
@@ -112,7 +114,7 @@ class Sweep:
             positions = output[0, 0].numel()
             kept = BY_POSITION.intersection(kept_series(positions, self.aggregations))
             if "spatial" in kept:
-                self._series_of(following[0], positions, "spatial")
+                self._series_of(following[0], "spatial")
                 self.normalized[following[0]] = first, *normalization
                 done.add((following[0], "spatial"))
             if kept - {"spatial"}:
@@ -207,13 +209,12 @@ class Sweep:
             checksum.verify(path)
             with safe_open(path, framework="pt") as file:
                 description = json.loads((file.metadata() or {})["sweep"])
-                firing_rate, keep = description["firing_rate"], description["keep"]
-                sweep = Sweep(description["classes"], description["aggregations"], firing_rate=firing_rate, keep=keep)
-                for layer in description["layers"]:
-                    layerwise = sweep.layers[Layer(layer["name"], layer["kind"])] = Layerwise(layer["positions"])
-                    for source, facts in layer["series"].items():
-                        series = layerwise.series[source] = Series(firing_rate=firing_rate, keep=keep)
-                        _restore(series, facts, file, f"{layer['name']}/{source}")
+                options = {name: description[name] for name in ("classes", "aggregations", "firing_rate", "keep")}
+                layers = {Layer(each["name"], each["kind"]): each["positions"] for each in description["layers"]}
+                sweep = Sweep(layers=layers, **options)
+                for layer, each in zip(layers, description["layers"], strict=True):
+                    for source, facts in each["series"].items():
+                        _restore(sweep._series_of(layer, source), facts, file, f"{layer.name}/{source}")
         except (OSError, SafetensorError, LookupError, AttributeError, TypeError, ValueError) as error:
             raise damaged(path, "is not a part of a measurement", error) from error
         return sweep, description["facts"]
@@ -229,7 +230,6 @@ class Sweep:
     ) -> None:
         """`update`, for the series among `names`."""
         positions = output[0, 0].numel()
-        self.layers.setdefault(layer, Layerwise(positions))
         kept = kept_series(positions, self.aggregations)
         waiting = [name for name in kept if name in names and (layer, name) not in done]
         if not waiting:
@@ -237,13 +237,12 @@ class Sweep:
         values = by_image(output, rotations)
         turned = self._turned(output.unflatten(0, (-1, rotations)), waiting)
         for name, each in itertools.chain(reduced(values, waiting, self.by, pooled), turned):
-            self._series_of(layer, positions, name).update(each)
+            self._series_of(layer, name).update(each)
             done.add((layer, name))
 
-    def _series_of(self, layer: Layer, positions: int, name: str) -> Series:
+    def _series_of(self, layer: Layer, name: str) -> Series:
         """The series of this name of a layer; a new one where there is none yet."""
-        series = self.layers.setdefault(layer, Layerwise(positions)).series
-        return series.setdefault(name, Series(self.by, self.firing_rate, self.keep))
+        return self.layers[layer].series.setdefault(name, Series(self.by, self.firing_rate, self.keep))
 
     def _turned(self, maps: Tensor, waiting: Sequence[str]) -> Iterator[tuple[str, Tensor]]:
         """The maps of a layer turned back, images x R x channels x positions, if it has maps and they can be."""
