@@ -131,6 +131,32 @@ def test_normalizations_of_tokens_have_channels_last(normalization):
     assert [tuple(output.shape) for output in outputs.values()][-1] == (2, C, H * W)
 
 
+class Recurrent(nn.Module):
+    """Reads the rows of an image one after the other: 3 steps."""
+
+    def __init__(self, kind: type[nn.RNNBase], batch_first: bool, traced: bool) -> None:
+        super().__init__()
+        self.rnn, self.batch_first, self.traced = kind(W, C, batch_first=batch_first), batch_first, traced
+
+    def forward(self, x: Tensor) -> Tensor:
+        rows = x.squeeze(1) if self.traced or x.sum() > -1e9 else x
+        steps, _ = self.rnn(rows if self.batch_first else rows.transpose(0, 1))
+        return (steps if self.batch_first else steps.transpose(0, 1)).relu()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("traced", [True, False], ids=["traced", "with hooks"])
+@pytest.mark.parametrize("batch_first", [True, False])
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_the_units_of_a_recurrent_layer_are_its_channels(kind, batch_first, traced):
+    recorder = Recorder(Recurrent(kind, batch_first, traced).eval())
+    assert bool(recorder.graph) is traced
+    shapes = {layer.name: tuple(output.shape) for layer, output in recorder.outputs(torch.rand(2, 1, H, W)).items()}
+    # Steps first, it is no layer: it has no output for each image. Hooks do not see the function
+    expected = ({"rnn"} if batch_first else set()) | ({"relu"} if traced else set())
+    assert shapes == dict.fromkeys(expected, (2, C, H))
+
+
 def test_without_a_trace_a_normalization_of_maps_is_told_from_one_of_tokens():
     recorder = Recorder(torchvision.models.convnext_tiny(weights=None))
     recorder.graph = None

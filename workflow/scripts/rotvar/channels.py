@@ -5,7 +5,7 @@ from contextlib import suppress
 from typing import Any
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate, map_arg
 
 from rotvar.kinds import kind_of, name_of
@@ -15,8 +15,10 @@ def own_axis(target: object) -> int | None:
     """The axis of the channels in the output of an operation that decides it by itself; None where its input does.
 
     Convolutions, batch and group normalizations and poolings keep the channels on axis 1; fully connected layers,
-    layer and root mean square normalizations and attention on the last.
+    layer and root mean square normalizations, attention and recurrent layers on the last.
     """
+    if isinstance(target, nn.RNNBase):
+        return -1
     name = name_of(target)
     if name.removeprefix("linalg_").removeprefix("vector_") in ("norm", "normalize"):  # of vectors, on any axis
         return None
