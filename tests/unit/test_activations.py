@@ -151,6 +151,8 @@ def test_a_trace_that_is_not_the_network_is_given_up(kind, caplog):
 def test_what_does_not_show_its_layers_is_one_sentence():
     with pytest.raises(InputError, match="a TorchScript module does not show its layers: give the network"):
         Recorder(torch.jit.trace(chain(), images()))
+    with pytest.raises(InputError, match="a TorchScript module does not show its layers: give the network"):
+        Recorder(nn.Sequential(torch.jit.trace(chain(), images()), nn.ReLU()))
     with pytest.raises(InputError, match="an exported network cannot be put in evaluation mode: give the network"):
         Recorder(torch.export.export(chain(), (images(),)).module())
 
@@ -159,6 +161,55 @@ def test_a_wrapped_network_is_measured_as_the_one_inside():
     expected = recorded(chain(), images())
     for wrapped in (nn.DataParallel(chain()), torch.compile(chain()), torch.compile(nn.DataParallel(chain()))):
         torch.testing.assert_close(recorded(wrapped, images()), expected)
+
+
+@pytest.mark.parametrize("wrap", [nn.DataParallel, torch.compile], ids=["DataParallel", "compile"])
+def test_a_wrapped_part_of_a_network_is_seen_through(wrap):
+    class Wrapped(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = wrap(chain()[:5])
+            self.fc = chain()[6]
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.fc(self.features(x))
+
+    model = Wrapped()
+    assert Recorder(model).graph
+    inside = "module" if wrap is nn.DataParallel else "_orig_mod"
+    expected = recorded(chain()[:7], images())
+    assert names(model, images()) == [f"features.{inside}.{number}" for number in range(4)] + ["fc"]
+    for one, other in zip(recorded(model, images()).values(), expected.values(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+class Halved(nn.Module):
+    def forward(self, weight: torch.Tensor) -> torch.Tensor:
+        return weight / 2
+
+
+class Weighing(nn.Module):
+    """A user's block with a weight of its own; 2 rows, as many as images."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fc, self.weight = nn.Linear(8, 8), nn.Parameter(torch.ones(2, 8))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return functional.linear(self.fc(x).relu(), self.weight)
+
+
+@torch.no_grad()
+def test_a_block_whose_weight_is_parametrized_shows_its_layers():
+    model = nn.Sequential(Weighing()).eval()
+    expected = names(model, images())
+    nn.utils.parametrize.register_parametrization(model[0], "weight", Halved())
+    assert Recorder(model).graph
+    outputs = recorded(model, images())
+    assert [layer.name for layer in outputs] == expected == ["0.fc", "0.relu", "0.linear"]
+    assert torch.equal([*outputs.values()][-1], model(images()).movedim(-1, 1))
+    layer = nn.Sequential(nn.utils.parametrizations.weight_norm(nn.Linear(8, 2)))
+    assert [(each.name, each.kind) for each in recorded(layer, images())] == [("0", "fully connected")]
 
 
 class Choosing(nn.Module):

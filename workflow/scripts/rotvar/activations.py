@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, TypeGuard
 
 from torch import Tensor, fx, jit, nn
+from torch.nn.utils import parametrize
 
 from rotvar import fusions
 from rotvar.channels import Axes, own_axis
@@ -50,14 +51,14 @@ class Recorder:
 
     Of a network that `torch.compile` or `nn.DataParallel` has wrapped, the one inside is run, under its own names.
 
-    Raises InputError for a TorchScript module, and for one that `torch.export` made.
+    Raises InputError for a network that is or holds a TorchScript module, and for one that `torch.export` made.
     """
 
     def __init__(
         self, model: nn.Module, layers: Sequence[str] = ("*",), channel_axes: Mapping[str, int] | None = None
     ) -> None:
         model = unwrapped(model)
-        if isinstance(model, jit.ScriptModule):
+        if any(isinstance(module, jit.ScriptModule) for module in model.modules()):
             raise InputError("a TorchScript module does not show its layers: give the network that it was made of")
         self.model = model
         self.layers = layers
@@ -223,7 +224,13 @@ class _Call(nn.Module):
 
 class _Tracer(fx.Tracer):
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return module_qualified_name != "network" and super().is_leaf_module(m, module_qualified_name)
+        own = parametrize.type_before_parametrizations(m)  # a parametrized module's class is one of torch.nn's
+        is_torchs = own.__module__.startswith(("torch.nn", "torch.ao.nn"))
+        return module_qualified_name != "network" and is_torchs and not issubclass(own, nn.Sequential)
+
+    def call_module(self, m: nn.Module, forward: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+        inner = unwrapped(m)  # wrappers are torch.nn's, too
+        return super().call_module(m, forward, args, kwargs) if inner is m else inner(*args, **kwargs)
 
 
 class _Interpreter(fx.Interpreter):

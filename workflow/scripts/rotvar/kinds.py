@@ -21,7 +21,7 @@ PASSIVE = (
     "flatten", "unflatten", "view", "reshape", "permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis",
     "contiguous", "getitem", "getattr", "size", "squeeze", "unsqueeze", "expand", "chunk", "split", "unbind", "narrow",
     "identity", "stochasticdepth", "stochastic_depth", "stack", "clone", "detach", "to", "float", "type_as", "type",
-    "roll",
+    "roll", "parametrizationlist",
 )  # fmt: skip
 # The same by a part of the name
 PASSIVE_PARTS = ("dropout", "pad")
