@@ -338,6 +338,21 @@ def test_images_that_a_network_does_not_take_are_one_sentence(images, shape):
     assert "\n" not in str(error.value)
 
 
+def test_no_more_images_are_taken_at_once_than_go_through_the_network():
+    """A class may be larger than the memory of a GPU."""
+    taken = []
+
+    class Counted(torch.Tensor):
+        def __getitem__(self, index):
+            batch = super().__getitem__(index).as_subclass(torch.Tensor)
+            taken.append(len(batch))
+            return batch
+
+    model, images, labels, classes = small()
+    measure(model, images.as_subclass(Counted), labels, classes, angles(4), batch_size=8)
+    assert sum(taken) >= len(images) and max(taken) == 2
+
+
 class Tight(nn.Sequential):
     """A network on a device that runs out of memory in its last layer above so many images at a time."""
 

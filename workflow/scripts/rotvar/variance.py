@@ -131,7 +131,10 @@ def sweep(
     def seen(batch: Tensor, angles: Tensor) -> Tensor:
         return present_at_all(batch, angles, mean, std, transform).to(seen_as)
 
-    def run(batch: Tensor, done: Done) -> None:
+    def run(numbers: Tensor, done: Done) -> None:
+        batch = images[numbers.to(images.device, non_blocking=True)]
+        batch = batch.to(device, non_blocking=device.type == "cuda")  # a CPU has to wait for what comes from a GPU
+
         def record(layer: Layer, output: Tensor) -> None:
             state.update(layer, output, len(angles), done)
 
@@ -152,7 +155,7 @@ def sweep(
         state = Sweep(classes, aggregations, positions, arithmetic(compiled, device), inverse, firing_rate, keep)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
-                waiting = images[labels == label].to(device)
+                waiting = (labels == label).nonzero().squeeze(1)
                 while len(waiting):
                     batch, waiting = waiting[:per_batch], waiting[per_batch:]
                     at_once = _run_in_parts(run, batch, set())
@@ -244,7 +247,8 @@ def activations_read(outputs: Iterable[Tensor], aggregations: Sequence[str], rot
 def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done) -> int:
     """Run a batch, in halves where memory runs out; returns how many images went through at once.
 
-    What the statistics have taken in before memory ran out stands in `done`, and the halves leave it out.
+    batch: the numbers of its images. What the statistics have taken in before memory ran out stands in `done`, and the
+    halves leave it out.
     """
     try:
         run(batch, done)
@@ -259,8 +263,7 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
             ) from error
     # Here, and not in the except block, whose traceback keeps the failed batch in memory
     log.info("memory ran out with %d images at a time: going on with half of them", len(batch))
-    if batch.is_cuda:
-        torch.cuda.empty_cache()
+    torch.cuda.empty_cache()  # does nothing where no GPU is in use
     return min([_run_in_parts(run, half, set(done)) for half in batch.tensor_split(2)])
 
 
