@@ -44,7 +44,7 @@ class Recorder:
 
     The network is traced with torch.fx, in evaluation mode, which sees functions and operators (residual sums) as well
     as modules, and makes two layers of a module that is called twice. Where it cannot be traced, hooks on its innermost
-    modules see those alone (the log says why).
+    modules see those alone (a warning says why).
 
     layers: patterns of the names to show, where "*" stands for any characters, dots too. channel_axes: for patterns of
     names, the axis of the channels, where the rules of `channels` err.
@@ -131,7 +131,7 @@ class Recorder:
 
     def _give_up(self, reason: str) -> None:
         self.graph = None
-        log.info(
+        log.warning(
             "the network cannot be traced (%s): its modules are measured, functions and operators not",
             reason.splitlines()[0],
         )
