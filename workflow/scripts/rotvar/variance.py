@@ -77,10 +77,11 @@ def measure(
     not height and width (tokens), or lie outside of the image in some version, has no rows for "same_equivariance".
 
     Raises InputError for images of another shape or type, or with pixels that are not finite; for images that the
-    network does not take; labels that index no class; class names that are not told apart; a class with fewer than two
-    images; fewer than two angles; an unknown aggregation or precision; a firing rate that is not between 0 and 1; a
-    pattern that no layer matches; activations that are not finite; "same_equivariance" under a transformation whose
-    inverse is not known; and statistics that do not fit in memory (`memory.of_state` says what they take).
+    network does not take; labels that index no class; class names that are not text or not told apart; a class with
+    fewer than two images; fewer than two angles; an unknown aggregation or precision; a firing rate that is not
+    between 0 and 1; a pattern that no layer matches; activations that are not finite; "same_equivariance" under a
+    transformation whose inverse is not known; and statistics that do not fit in memory (`memory.of_state` says what
+    they take).
     """
     return sweep(
         model, images, labels, classes, angles, transform=transform, mean=mean, std=std, aggregations=aggregations,
@@ -305,6 +306,9 @@ def _check_images(
             raise InputError(f"images: image {number} has pixels that are NaN or infinite: mend it, or leave it out")
     if not len(classes):
         raise InputError("classes has no name: name those that the labels index")
+    for name in classes:
+        if not isinstance(name, str):
+            raise InputError(f"classes: {name} is not text: give names, such as '{name}'")
     for name, values in (("mean", mean), ("std", std)):
         numbers = torch.as_tensor(0.5 if values is None else values)
         if numbers.numel() not in (1, images.shape[1]) or not numbers.isfinite().all():
