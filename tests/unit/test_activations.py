@@ -518,6 +518,7 @@ def test_a_value_that_a_sum_still_needs_is_kept_until_then():
         (nn.Linear(8, 2), "fully connected"),
         (nn.RMSNorm(8), "normalization"),
         (nn.Upsample(scale_factor=2), "operation"),
+        (nn.UpsamplingBilinear2d(scale_factor=2), "operation"),
     ],
     ids=lambda value: value if isinstance(value, str) else type(value).__name__,
 )

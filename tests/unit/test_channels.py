@@ -120,6 +120,17 @@ def test_other_operations_leave_channels_where_they_were(then):
 
 
 @torch.no_grad()
+@pytest.mark.filterwarnings("ignore:.*upsample_bilinear.*deprecated")
+def test_an_upsampling_has_channels_on_axis_1():
+    model = Then(lambda network, x: functional.upsample_bilinear(x, scale_factor=2)).eval()
+    outputs = Recorder(model).outputs(torch.rand(2, 1, H, W))
+    assert [(layer.kind, output.shape[1]) for layer, output in outputs.items()] == [
+        ("convolution", C),
+        ("operation", C),
+    ]
+
+
+@torch.no_grad()
 def test_what_is_looked_up_may_have_any_axis():
     model = Then(lambda network, x: network.codes[nearest(network.codes, x.flatten(2).mT)].mT * 2).eval()
     assert "mul" in [layer.name for layer in Recorder(model).outputs(torch.rand(2, 1, H, W))]

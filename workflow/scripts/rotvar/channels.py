@@ -14,15 +14,15 @@ from rotvar.kinds import kind_of, name_of
 def own_axis(target: object) -> int | None:
     """The axis of the channels in the output of an operation that decides it by itself; None where its input does.
 
-    Convolutions, batch and group normalizations and poolings keep the channels on axis 1; fully connected layers,
-    layer and root mean square normalizations, attention and recurrent layers on the last.
+    Convolutions, batch and group normalizations, poolings and upsamplings keep the channels on axis 1; fully
+    connected layers, layer and root mean square normalizations, attention and recurrent layers on the last.
     """
     if isinstance(target, nn.RNNBase):
         return -1
     name = name_of(target)
     if name.removeprefix("linalg_").removeprefix("vector_") in ("norm", "normalize"):  # of vectors, on any axis
         return None
-    if name.endswith("2d"):  # torchvision's LayerNorm2d, too
+    if name.endswith("2d") or "upsampl" in name:  # torchvision's LayerNorm2d, too
         return 1
     if any(part in name for part in ("linear", "layernorm", "layer_norm", "rmsnorm", "rms_norm", "attention")):
         return -1

@@ -4,6 +4,7 @@ from torch import nn
 
 # By a part of the name of its class or function (first match)
 KINDS = (
+    ("operation", ("upsampl",)),  # not fully connected: UpsamplingBilinear2d
     ("convolution", ("conv",)),
     ("normalization", ("norm",)),
     ("pooling", ("pool",)),
