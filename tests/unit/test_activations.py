@@ -317,6 +317,24 @@ def test_through_hooks_a_weight_is_no_activation():
     assert names(Untraceable(conv), images()) == ["inner"]
 
 
+class Attending(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(8, 2, batch_first=True)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        tokens = x.squeeze(1)
+        return self.attention(tokens, tokens, tokens)[0]
+
+
+def test_through_hooks_an_attention_is_a_layer_as_it_is_traced():
+    torch.manual_seed(0)
+    model = Attending()
+    traced, hooked = recorded(model, images()), recorded(Untraceable(model), images())
+    assert [*traced] == [Layer("attention", "attention")] and [*hooked] == [Layer("inner.attention", "attention")]
+    assert torch.equal(*traced.values(), *hooked.values())
+
+
 def test_hooks_are_gone_after_the_run_even_if_it_failed():
     model = Untraceable(chain())
     with pytest.raises(RuntimeError):

@@ -188,7 +188,10 @@ def form(output: object) -> object:
 
 
 def is_innermost(name: str, module: nn.Module) -> bool:
-    """Whether a module holds no other, but for what its weights are computed by, which is none itself."""
+    """Whether a module holds no other, but for what its weights are computed by, which is none itself, and for the
+    projection of an attention, whose weights that reads without calling it."""
+    if isinstance(module, nn.MultiheadAttention):
+        return True
     holds = [child for child, _ in module.named_children() if child != "parametrizations"]
     return not holds and "parametrizations" not in name.split(".")
 
