@@ -67,7 +67,7 @@ rule all:
 
 onstart:
     pass_on_debug(workflow)
-    begin_alone()
+    begin_alone(workflow)
     announce(workflow)
 
 

@@ -145,9 +145,9 @@ SLOW = """\
 
 
 class Trainings:
-    """The trainings of LONG on the cluster, begun and held."""
+    """The trainings of LONG on the cluster, begun and held; as many run as there are free GPUs."""
 
-    def __init__(self, slurm: Cluster, folder: Path) -> None:
+    def __init__(self, slurm: Cluster, folder: Path, gpus: int = 5) -> None:
         self.slurm, self.folder = slurm, copy_workflow(folder)
         (folder / "study.yaml").write_text(yaml.safe_dump(LONG))
         edit(folder / "config.yaml", "  unrotated: {}\n", "")  # a study's mappings are added to
@@ -157,10 +157,14 @@ class Trainings:
         edit(module, "log = ", "GREED: list[mmap.mmap] = []\nlog = ")
         (folder / "hold").touch()
         self.before = slurm.jobs()
-        # What a first attempt asks for does not hold 1.2 GB more, what a second asks for does
-        self.snakemake = begin(folder, "--set-resources", "train_model:mem_mb=1500 * attempt", "--", "tables")
-        wait(lambda: len(self.running()) == 5 and len(self.checkpoints()) == 5, "five trainings", 120)
+        self.begin()
+        wait(lambda: len(self.running()) == len(self.checkpoints()) == gpus, f"{gpus} trainings", 120)
         self.first = self.running()
+
+    def begin(self) -> None:
+        # What a first attempt asks for does not hold 1.2 GB more, what a second asks for does
+        memory = ("--set-resources", "train_model:mem_mb=1500 * attempt")
+        self.snakemake = begin(self.folder, *memory, "--", "tables")
 
     def running(self) -> dict[str, Job]:
         """The jobs that train at this moment, by seed."""
@@ -248,3 +252,34 @@ def test_whatever_ends_a_training_it_goes_on_and_the_study_is_finished(slurm: Cl
     assert set(table["seeds"]) == {5}
     asked = [job.entries["MinMemoryNode"] for job in slurm.jobs() if job.wildcards.endswith(f"rotated_{greedy}")]
     assert "1500M" in asked and "3000M" in asked
+
+
+def test_after_a_snakemake_that_was_killed_its_jobs_are_cancelled(slurm: Cluster, tmp_path: Path) -> None:
+    """Those that run and those that wait: none works beside the new ones, and none comes after them."""
+    run("scontrol", "update", "NodeName=n3", "State=DRAIN", "Reason=test")
+    wait(lambda: slurm.state("n3") == "drained", "node that takes no jobs")
+    trainings = Trainings(slurm, tmp_path / "rotvar", gpus=4)
+    try:
+        old = since(slurm, trainings.before)
+        assert sorted(job.state for job in old) == ["PENDING", *["RUNNING"] * 4]
+        trainings.snakemake.kill()
+        trainings.snakemake.wait()
+        trainings.begin()
+        (trainings.folder / "hold").unlink()
+        assert trainings.snakemake.wait(timeout=300) == 0
+    finally:
+        trainings.snakemake.kill()
+        trainings.snakemake.wait()
+        run("scancel", "--user=root")
+        run("scontrol", "update", "NodeName=n3", "State=RESUME")
+
+    log = (trainings.folder / "snakemake.log").read_text()
+    assert "Cancelling 5 jobs that a killed snakemake has left in SLURM's queue." in log
+    ends = slurm.ends()
+    assert [ends[job.number][0]["JobState"] for job in old] == ["CANCELLED"] * 5
+    new = [job for job in since(slurm, trainings.before) if job.number not in {job.number for job in old}]
+    assert sum(job.rule == "train_model" for job in new) == 5
+    assert max(ends[job.number][0]["EndTime"] for job in old) <= min(ends[job.number][0]["StartTime"] for job in new)
+    for seed in trainings.first:  # those that ran have saved their state, and went on from it
+        history = trainings.file("models", seed, "/history.parquet")
+        assert results.metadata(history)["resumed"]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,9 @@ from copies import ROOT
 
 from rotvar.errors import InputError
 from rotvar.study import runs
+
+
+HERE = socket.gethostname()
 
 
 @pytest.fixture(autouse=True)
@@ -64,15 +68,17 @@ def test_two_runs_of_one_study_exclude_each_other(tmp_path):
             InputError, match=r"^another snakemake is making .*results: wait until it has ended, or name"
         ):
             runs.begin(results)
-        assert runs.begin(tmp_path / "other results") == 0
+        runs.begin(tmp_path / "other results")
 
 
 def test_one_that_was_killed_excludes_nobody_and_its_jobs_are_ended(tmp_path):
+    said: list[str] = []
     with another("begin('results')", tmp_path) as killed:
         killed.kill()
         killed.wait()
         assert killed.job.is_running()
-        assert runs.begin(tmp_path / "results") == 1
+        runs.begin(tmp_path / "results", say=said.append)
+        assert said == [f"Ended 1 processes that a killed snakemake had left at work on {tmp_path / 'results'}."]
         assert not psutil.pid_exists(killed.job.pid) or killed.job.status() == psutil.STATUS_ZOMBIE
 
 
@@ -84,14 +90,14 @@ def test_jobs_that_do_not_listen_are_ended_all_the_same(tmp_path, monkeypatch):
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as job:
         assert job.stdout
         job.stdout.readline()
-        assert runs.begin(tmp_path) == 1
+        runs.begin(tmp_path)
         assert not psutil.pid_exists(job.pid)
 
 
 def test_where_locks_tell_nobody_from_the_dead_no_jobs_are_ended(tmp_path, monkeypatch, caplog):
     with another("begin('results')", tmp_path) as alive:
         monkeypatch.setattr(runs.fcntl, "flock", Mock(side_effect=OSError(errno.ENOLCK, "No locks available")))
-        assert runs.begin(tmp_path / "results") == 0
+        runs.begin(tmp_path / "results", say=pytest.fail)
         assert alive.job.is_running()
     assert "cannot be locked (No locks available): run one snakemake at a time on it" in caplog.text
 
@@ -102,9 +108,137 @@ def test_jobs_of_other_studies_go_on(tmp_path):
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, env=environment) as job:
         assert job.stdout
         job.stdout.readline()
-        assert runs.begin(tmp_path) == 0
+        runs.begin(tmp_path, say=pytest.fail)
         assert job.poll() is None
         job.kill()
+
+
+class Queue:
+    """Stand-ins for SLURM's commands, on the PATH: jobs by the names that they have in the queue."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder / "queue"
+        self.folder.mkdir()
+        programs = folder / "programs"
+        programs.mkdir()
+        find_name = f'for option; do case $option in --name=*) name={self.folder}/${{option#--name=}};; esac; done\n'
+        for program, does in (("squeue", 'cat "$name" 2>/dev/null || true'), ("scancel", 'rm "$name"')):
+            (programs / program).write_text(f"#!/bin/sh\n{find_name}{does}\n")
+            (programs / program).chmod(0o755)
+        self.programs = programs
+        monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
+
+    def submit(self, name: str, *jobs: int) -> None:
+        (self.folder / name).write_text("".join(f"{job}\n" for job in jobs))
+
+    def names(self) -> list[str]:
+        return sorted(file.name for file in self.folder.iterdir())
+
+
+@pytest.fixture
+def queue(tmp_path, monkeypatch):
+    return Queue(tmp_path, monkeypatch)
+
+
+def test_what_one_that_was_killed_has_in_slurms_queue_is_cancelled(tmp_path, queue):
+    said: list[str] = []
+    with another("begin('results', 'one')", tmp_path) as killed:
+        queue.submit("one", 11, 12, 13)
+        queue.submit("another's", 14)
+        killed.kill()
+        killed.wait()
+        killed.job.kill()
+    runs.begin(tmp_path / "results", "two", say=said.append)
+    assert said == ["Cancelling 3 jobs that a killed snakemake has left in SLURM's queue."]
+    assert queue.names() == ["another's"]
+    assert (tmp_path / "results" / ".lock").read_text() == f"{HERE}:two"
+
+
+def test_of_one_that_lives_nothing_is_cancelled(tmp_path, queue):
+    with another("begin('results', 'one')", tmp_path):
+        queue.submit("one", 11)
+        with pytest.raises(InputError, match="another snakemake is making"):
+            runs.begin(tmp_path / "results", "two")
+    assert queue.names() == ["one"]
+    assert (tmp_path / "results" / ".lock").read_text() == f"{HERE}:one"
+
+
+def test_jobs_that_could_not_be_cancelled_are_not_forgotten(tmp_path, queue, monkeypatch):
+    """SLURM does not answer, or is not on this machine: the next run tries again."""
+    queue.submit("one", 11)
+    (queue.programs / "scancel").write_text("#!/bin/sh\nexit 1\n")
+    for name, kept in (("one", ["one"]), ("two", ["one", "two"])):
+        assert names_after_a_run(tmp_path, name) == kept
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", str(tmp_path))
+        assert names_after_a_run(tmp_path) == ["one", "two"]
+    (queue.programs / "scancel").write_text(f"#!/bin/sh\nrm {queue.folder}/one\n")
+    assert names_after_a_run(tmp_path) == []
+    assert queue.names() == []
+
+
+def names_after_a_run(folder: Path, name: str = "") -> list[str]:
+    """The names in the queue that the lock knows after a run of Snakemake."""
+    runs.begin(folder / "results", name)
+    os.close(runs._held.pop())
+    return [entry.partition(":")[2] for entry in (folder / "results" / ".lock").read_text().split()]
+
+
+@pytest.fixture
+def move(tmp_path, monkeypatch):
+    """Go on from another machine, with a file system of another kind."""
+
+    def to(machine: str, fstype: str, opts: str) -> None:
+        mounts = [("/", "ext4", "rw"), (str(tmp_path), fstype, opts), (str(tmp_path / "other"), "ext4", "rw")]
+        partitions = [Mock(mountpoint=mountpoint, fstype=kind, opts=rest) for mountpoint, kind, rest in mounts]
+        monkeypatch.setattr(runs.psutil, "disk_partitions", lambda all: partitions)
+        monkeypatch.setattr(runs.socket, "gethostname", lambda: machine)
+
+    return to
+
+
+# File systems whose locks are no other machine's
+WITHIN_A_MACHINE = [("beegfs", "rw"), ("lustre", "rw,localflock"), ("nfs", "local_lock=all"), ("fuse.sshfs", "rw")]
+
+
+@pytest.mark.parametrize(("fstype", "opts"), WITHIN_A_MACHINE)
+def test_locks_of_another_machine_stay_where_nothing_tells_whether_it_lives(tmp_path, move, fstype, opts):
+    """Snakemake then says that --unlock removes them."""
+    lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
+
+    def start(machine: str, fstype: str, opts: str) -> bool:
+        move(machine, fstype, opts)
+        runs.forget_the_dead(tmp_path / ".snakemake")
+        os.close(runs._held.pop())
+        left = lock.exists()
+        lock.parent.mkdir(exist_ok=True)
+        lock.write_text("results/report.html\n")
+        return left
+
+    assert not start("login1", fstype, opts)
+    assert not start("login1", fstype, opts)  # it was killed and started again
+    assert start("login2", fstype, opts)
+    assert start("login2", fstype, opts)
+    assert not start("login1", fstype, opts)
+    assert not start("login2", "lustre", "rw,flock")
+    lock.unlink()  # snakemake --unlock
+    assert not start("login3", fstype, opts)
+    assert not start("login3", fstype, opts)
+
+
+@pytest.mark.parametrize(("fstype", "opts"), WITHIN_A_MACHINE)
+def test_nor_are_jobs_of_another_machine_cancelled(tmp_path, queue, move, caplog, fstype, opts):
+    queue.submit("one", 11)
+    move("login1", fstype, opts)
+    assert names_after_a_run(tmp_path, "one") == ["one"]
+    move("login2", fstype, opts)
+    for _ in range(2):
+        assert names_after_a_run(tmp_path) == ["one"]
+    assert f"if no snakemake makes {tmp_path}/results on login1, cancel its jobs: scancel --name=one" in caplog.text
+    assert queue.names() == ["one"]
+    move("login2", "gpfs", "rw")
+    assert names_after_a_run(tmp_path) == []
+    assert queue.names() == []
 
 
 def test_the_locks_of_the_dead_are_forgotten(tmp_path):

@@ -30,14 +30,14 @@ def pass_on_debug(workflow):
         os.environ.update(ROTVAR_DEBUG="1")
 
 
-def begin_alone():
-    """Lock the study's results, and end what a Snakemake that was killed left running."""
+def begin_alone(workflow):
+    """Lock the study's results, and end what a Snakemake that was killed left running or waiting."""
+    # SLURM's plugin gives all jobs of a run one name
+    queued_as = getattr(workflow.scheduler._executor, "run_uuid", "")
     try:
-        ended = runs.begin(config["results"])
+        runs.begin(config["results"], queued_as, logger.info)
     except InputError as error:
         sys.exit(f"Error: {error}")
-    if ended:
-        logger.info(f"Ended {ended} processes that a killed snakemake had left at work on {config['results']}.")
 
 
 KILLED_BEFORE = limits.kills()

@@ -1,7 +1,7 @@
 """Runs of Snakemake: one at a time makes a study's results, and one that was killed is in nobody's way.
 
 What tells the living from the dead is a lock of the kernel (flock): it goes with the process that holds it, however
-that ends, on a network file system too.
+that ends, on most network file systems too. Others keep it within a machine, and tell nothing of those on another.
 """
 
 import fcntl
@@ -9,6 +9,10 @@ import logging
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,7 +23,11 @@ from rotvar.errors import InputError
 log = logging.getLogger("rotvar")
 
 PATIENCE = 10.0  # seconds that a job gets to keep its state and end
+PATIENCE_WITH_SLURM = 60.0  # seconds, of which SLURM's own patience with a job (KillWait) is 30 by default
 VARIABLE = "ROTVAR_RESULTS"  # in the environment of every job: the results it works on
+
+# Types and options of mounts on which file locks hold within a machine, unless their administrator changed it
+WITHIN_A_MACHINE = {"beegfs", "fuse.sshfs", "localflock", "local_lock=flock", "local_lock=all", "nolock"}
 
 _held: list[int] = []  # file descriptors; closed, and the locks released, when this process ends
 
@@ -42,17 +50,31 @@ def forget_the_dead(folder: str | Path = ".snakemake") -> None:
     except OSError:  # somebody lives, or the file system has no locks: the locks stay
         pass
     else:
-        shutil.rmtree(folder / "locks", ignore_errors=True)
+        locks = folder / "locks"
+        if not locks.is_dir() or not any(locks.iterdir()) or _tells_of_the_dead(_read(file), folder):
+            shutil.rmtree(locks, ignore_errors=True)
+            _write(file, socket.gethostname())
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_SH)
 
 
-def begin(results: str | Path) -> int:
+def _tells_of_the_dead(machine: str, folder: Path) -> bool:
+    """Whether who locked a file in a folder on a machine has ended, if this one could lock it now."""
+    if machine in ("", socket.gethostname()):
+        return True
+    mounts = [mount for mount in psutil.disk_partitions(all=True) if folder.resolve().is_relative_to(mount.mountpoint)]
+    nearest = max(mounts, key=lambda mount: len(mount.mountpoint))
+    return WITHIN_A_MACHINE.isdisjoint([nearest.fstype, *nearest.opts.split(",")])
+
+
+def begin(results: str | Path, queued_as: str = "", say: Callable[[str], object] = log.info) -> None:
     """Make this process the only one that makes the study in the folder `results`, until it ends.
 
-    Jobs of one that was killed may still be running on this machine: they are asked to end, and then ended, but not
-    where the file system has no locks to tell that it was killed. Returns how many processes that were. Raises
-    InputError where another one lives, and where `results` cannot be written to.
+    One that was killed may have left jobs at work: those on this machine are asked to end, and then ended; those in
+    SLURM's queue, running or waiting, are cancelled. `queued_as` is the name that all jobs of this process will have
+    there. Nothing is ended where the file system has no locks to tell that it was killed. `say` is told what is.
+
+    Raises InputError where another one lives, and where `results` cannot be written to.
     """
     path = Path(results) / ".lock"
     try:
@@ -70,11 +92,21 @@ def begin(results: str | Path) -> int:
         raise InputError(f"another snakemake is making {results}: {remedy}") from error
     except OSError as error:
         log.warning("%s cannot be locked (%s): run one snakemake at a time on it", results, error.strerror)
-        return 0
-    return _end_jobs_of_the_dead()
+        return
+    left = []
+    for entry in _read(file).split():  # machine:name
+        machine, _, name = entry.partition(":")
+        if not _tells_of_the_dead(machine, path.parent):
+            log.warning("if no snakemake makes %s on %s, cancel its jobs: scancel --name=%s", results, machine, name)
+            left.append(entry)
+        elif not _cancel_jobs(name, say):
+            left.append(entry)
+    _write(file, " ".join([*left, *([f"{socket.gethostname()}:{queued_as}"] if queued_as else [])]))
+    if ended := _end_processes():
+        say(f"Ended {ended} processes that a killed snakemake had left at work on {results}.")
 
 
-def _end_jobs_of_the_dead() -> int:
+def _end_processes() -> int:
     """No other Snakemake works on the results and this one has started nothing yet: their jobs are of dead ones."""
     found = [process for process in psutil.process_iter() if _results(process) == os.environ[VARIABLE]]
     left = found
@@ -94,3 +126,35 @@ def _results(process: psutil.Process) -> str | None:
         return process.environ().get(VARIABLE)
     except (psutil.Error, OSError):  # it has ended, or is somebody else's
         return None
+
+
+def _cancel_jobs(name: str, say: Callable[[str], object]) -> bool:
+    """Cancel the jobs of a name in SLURM's queue and wait for their end. Returns whether SLURM could be asked."""
+    mine = (f"--name={name}", f"--user={os.getuid()}")
+    queue = ("squeue", "--noheader", "--format=%A", *mine)
+    jobs = _slurm(*queue)
+    if jobs:
+        say(f"Cancelling {len(jobs.split())} jobs that a killed snakemake has left in SLURM's queue.")
+        if _slurm("scancel", *mine) is None:
+            return False
+        until = time.monotonic() + PATIENCE_WITH_SLURM
+        while _slurm(*queue) and time.monotonic() < until:
+            time.sleep(1)
+    return jobs is not None
+
+
+def _slurm(*command: str) -> str | None:
+    """What a command of SLURM prints; None where it fails, or there is no SLURM."""
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE_WITH_SLURM).stdout
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _read(file: int) -> str:
+    return os.pread(file, 10_000, 0).decode().strip()
+
+
+def _write(file: int, text: str) -> None:
+    """Replace what stands in an open file."""
+    os.ftruncate(file, os.pwrite(file, text.encode(), 0))
