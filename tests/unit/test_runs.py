@@ -17,7 +17,6 @@ from copies import ROOT
 from rotvar.errors import InputError
 from rotvar.study import runs
 
-
 HERE = socket.gethostname()
 
 
@@ -168,13 +167,23 @@ def test_jobs_that_could_not_be_cancelled_are_not_forgotten(tmp_path, queue, mon
     queue.submit("one", 11)
     (queue.programs / "scancel").write_text("#!/bin/sh\nexit 1\n")
     for name, kept in (("one", ["one"]), ("two", ["one", "two"])):
-        assert names_after_a_run(tmp_path, name) == kept
+        assert sorted(names_after_a_run(tmp_path, name)) == kept
     with monkeypatch.context() as patch:
         patch.setenv("PATH", str(tmp_path))
-        assert names_after_a_run(tmp_path) == ["one", "two"]
+        assert sorted(names_after_a_run(tmp_path)) == ["one", "two"]
     (queue.programs / "scancel").write_text(f"#!/bin/sh\nrm {queue.folder}/one\n")
     assert names_after_a_run(tmp_path) == []
     assert queue.names() == []
+
+
+def test_a_full_disk(tmp_path, monkeypatch):
+    """One sentence before jobs are submitted that nobody would cancel."""
+    monkeypatch.setattr(runs.os, "pwrite", Mock(side_effect=OSError(errno.ENOSPC, "No space left on device")))
+    runs.forget_the_dead(tmp_path / ".snakemake")
+    runs.begin(tmp_path / "results")
+    os.close(runs._held.pop())
+    with pytest.raises(InputError, match=r"results/\.lock cannot be written \(No space left on device\): make room"):
+        runs.begin(tmp_path / "results", "one")
 
 
 def names_after_a_run(folder: Path, name: str = "") -> list[str]:

@@ -53,7 +53,8 @@ def forget_the_dead(folder: str | Path = ".snakemake") -> None:
         locks = folder / "locks"
         if not locks.is_dir() or not any(locks.iterdir()) or _tells_of_the_dead(_read(file), folder):
             shutil.rmtree(locks, ignore_errors=True)
-            _write(file, socket.gethostname())
+            with suppress(OSError):  # the disk is full: what comes next says so
+                _write(file, socket.gethostname())
     with suppress(OSError):
         fcntl.flock(file, fcntl.LOCK_SH)
 
@@ -93,15 +94,18 @@ def begin(results: str | Path, queued_as: str = "", say: Callable[[str], object]
     except OSError as error:
         log.warning("%s cannot be locked (%s): run one snakemake at a time on it", results, error.strerror)
         return
-    left = []
-    for entry in _read(file).split():  # machine:name
+    queued = [f"{socket.gethostname()}:{queued_as}"] if queued_as else []
+    for entry in _read(file).split():
         machine, _, name = entry.partition(":")
         if not _tells_of_the_dead(machine, path.parent):
             log.warning("if no snakemake makes %s on %s, cancel its jobs: scancel --name=%s", results, machine, name)
-            left.append(entry)
+            queued.append(entry)
         elif not _cancel_jobs(name, say):
-            left.append(entry)
-    _write(file, " ".join([*left, *([f"{socket.gethostname()}:{queued_as}"] if queued_as else [])]))
+            queued.append(entry)
+    try:
+        _write(file, " ".join(queued))
+    except OSError as error:
+        raise InputError(f"{path} cannot be written ({error.strerror}): make room for it") from error
     if ended := _end_processes():
         say(f"Ended {ended} processes that a killed snakemake had left at work on {results}.")
 
@@ -156,5 +160,6 @@ def _read(file: int) -> str:
 
 
 def _write(file: int, text: str) -> None:
-    """Replace what stands in an open file."""
-    os.ftruncate(file, os.pwrite(file, text.encode(), 0))
+    """Replace what stands in an open file, if that is something else."""
+    if text != _read(file):
+        os.ftruncate(file, os.pwrite(file, text.encode(), 0))
