@@ -120,7 +120,7 @@ class Queue:
         self.folder.mkdir()
         programs = folder / "programs"
         programs.mkdir()
-        find_name = f'for option; do case $option in --name=*) name={self.folder}/${{option#--name=}};; esac; done\n'
+        find_name = f"for option; do case $option in --name=*) name={self.folder}/${{option#--name=}};; esac; done\n"
         for program, does in (("squeue", 'cat "$name" 2>/dev/null || true'), ("scancel", 'rm "$name"')):
             (programs / program).write_text(f"#!/bin/sh\n{find_name}{does}\n")
             (programs / program).chmod(0o755)
