@@ -5,9 +5,14 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from filelock import FileLock
+
+from rotvar.statistics import kernels
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "workflow" / "scripts"
 
@@ -76,6 +81,24 @@ def test_a_file_that_a_crash_cut_off_is_compiled_again(tmp_path):
         index.write_bytes(b"")
     np.testing.assert_array_equal(swept(ACTIVATIONS, tmp_path)[1], expected)
     assert indexes and all(index.stat().st_size for index in indexes)
+
+
+def test_processes_use_the_cache_one_after_the_other(tmp_path):
+    """By itself numba would give what two of them keep at the same moment one name."""
+    cache = Mock(cache_path=str(tmp_path))
+    keeps = Thread(target=kernels._or_not(cache, cache.save_overload))
+    with FileLock(tmp_path / "rotvar.lock"):
+        keeps.start()
+        keeps.join(0.3)
+        assert not cache.save_overload.called
+    keeps.join()
+    assert cache.save_overload.called and not cache.flush.called
+
+
+def test_a_file_system_without_locks_is_no_reason_to_compile_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(kernels, "FileLock", Mock(**{"return_value.acquire.side_effect": NotImplementedError}))
+    cache = Mock(cache_path=str(tmp_path))
+    assert kernels._or_not(cache, cache.load_overload)() is cache.load_overload.return_value
 
 
 def test_a_disk_that_is_full_is_no_reason_to_fail(tmp_path):

@@ -5,13 +5,15 @@ longer than many a convolution. Compiling takes some seconds, once a machine: th
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock
 from numba import config, njit
 from numba.core.codegen import get_host_cpu_features
 from torch import Tensor
@@ -50,13 +52,27 @@ def _or_not(cache: Any, step: Callable[..., Any]) -> Callable[..., Any]:
 
     def attempt(*arguments: Any) -> Any:
         try:
-            return step(*arguments)
+            with _alone(Path(cache.cache_path)):
+                return step(*arguments)
         except Exception:
             with suppress(Exception):
                 cache.flush()
             return None
 
     return attempt
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """One process at a time uses the cache in a folder. By itself numba gives the code of two kinds of CPU, or of two
+    types of arguments, one name where two processes keep them at the same moment."""
+    lock = FileLock(folder / "rotvar.lock", timeout=10)
+    with suppress(OSError, NotImplementedError):  # a file system without locks, somebody who does not let go
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def inlined(function: Callable[..., Any]) -> Callable[..., Any]:
