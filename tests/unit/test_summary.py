@@ -62,6 +62,15 @@ def test_unused_categories_make_no_rows() -> None:
     assert len(summary.layer_means(table)) == 2
 
 
+def test_a_row_without_one_of_the_partitions_counts_too() -> None:
+    """As rotation's do where they are read together with those of other transformations."""
+    both = pd.concat([variance(), variance(transformation="shift", normalized_variance=[6.0] * 5)])
+    both["transformation"] = both["transformation"].astype("category")
+    values = summary.own_named(summary.global_variance(both.assign(dataset="mnist")))
+    assert values.set_index("transformation")["global_variance"].to_dict() == {"rotation": 3, "shift": 6}
+    assert summary.layer_means(both)["normalized_variance"].tolist() == [2, 5, 6, 6]
+
+
 def test_accuracy_weighs_classes_by_their_images() -> None:
     table = pd.DataFrame(
         [("-180", "cat", 10, 0), ("0", "cat", 10, 9), ("0", "dog", 30, 15), ("random", "cat", 10, 1)],

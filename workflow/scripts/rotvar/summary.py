@@ -1,7 +1,8 @@
 """What a study comes to: means over units, accuracies over classes, spread over seeds.
 
-Every function keeps whichever of the partition columns (dataset, model, training, seed) its table has, and computes
-in float64. Tables of a whole study are large, so summarize file by file and concatenate the summaries.
+Every function keeps whichever of the partition columns (`PARTITIONS`) its table has, rows where one is missing
+included, and computes in float64. Tables of a whole study are large, so summarize file by file and concatenate the
+summaries.
 """
 
 from typing import Any
@@ -44,8 +45,7 @@ def accuracy_by_test(accuracy: pd.DataFrame) -> pd.DataFrame:
     """
     test = accuracy["angle"].astype(str).map({angle: test for test, angle in TESTS.items()})
     table = accuracy.assign(test=test).dropna(subset="test")
-    sums = table.groupby([*_partitions(table), "test"], observed=True, sort=False)[["n", "correct"]].sum()
-    return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
+    return _share_correct(table, "test")
 
 
 def accuracy_by_angle(accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -55,8 +55,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> pd.DataFrame:
     """
     table = accuracy[accuracy["angle"].astype(str) != "random"]
     table = table.assign(angle=table["angle"].astype(str).astype(float))
-    sums = table.groupby([*_partitions(table), "angle"], observed=True, sort=False)[["n", "correct"]].sum()
-    return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
+    return _share_correct(table, "angle")
 
 
 def beside_from_start(retraining: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -116,9 +115,15 @@ def _finite_mean(variance: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     values = variance["normalized_variance"].astype("float64")
     finite = values.where(np.isfinite(values))
     by = [*_partitions(variance), *keys]
-    groups = variance[by].assign(_finite=finite).groupby(by, observed=True, sort=False)["_finite"]
+    groups = variance[by].assign(_finite=finite).groupby(by, observed=True, sort=False, dropna=False)["_finite"]
     means = groups.agg(["size", "count", "mean"])
     return means.rename(columns={"size": "units", "count": "finite", "mean": "normalized_variance"}).reset_index()
+
+
+def _share_correct(table: pd.DataFrame, key: str) -> pd.DataFrame:
+    by = [*_partitions(table), key]
+    sums = table.groupby(by, observed=True, sort=False, dropna=False)[["n", "correct"]].sum()
+    return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
 
 
 def _partitions(table: pd.DataFrame) -> list[str]:
