@@ -47,6 +47,18 @@ def test_every_subset_is_the_measure_of_its_images_and_angles(aggregation):
     assert list(table.columns) == convergence.COLUMNS
 
 
+@pytest.mark.parametrize(("type", "other"), [(torch.float32, torch.float64), (torch.float64, torch.float32)])
+def test_the_network_and_the_normalization_may_be_of_two_types(type, other):
+    """As in `variance.measure`."""
+    model = network().to(type)
+    normalization = {"mean": torch.tensor([0.3], dtype=other), "std": torch.tensor([0.2], dtype=other)}
+    table = convergence.measure(model, images(24), LABELS[:24], angles(4), **normalization)
+    literal = variance.measure(model, images(24), LABELS[:24], CLASSES, angles(4), **normalization)
+    literal = layer_means(literal[(literal["stratum"] == "all") & (literal["aggregation"] == "mean")])
+    found = table[(table["images"] == 24) & (table["angles"] == 4)]["normalized_variance"]
+    np.testing.assert_allclose(found, literal["normalized_variance"], rtol=1e-6)
+
+
 def test_a_grid_of_angles_is_halved_while_it_is_even():
     subsets = {r: set(convergence.measure(network(), images(), LABELS, angles(r))["angles"]) for r in (2, 3, 6, 12)}
     assert subsets == {2: {2}, 3: {3}, 6: {6, 3}, 12: {12, 6, 3}}

@@ -50,6 +50,18 @@ def test_every_replicate_is_the_measure_of_the_images_drawn(model, aggregation):
     assert set(table["images"]) == {IMAGES}
 
 
+@pytest.mark.parametrize(("type", "other"), [(torch.float32, torch.float64), (torch.float64, torch.float32)])
+def test_the_network_and_the_normalization_may_be_of_two_types(type, other):
+    """As in `variance.measure`."""
+    model = network().to(type)
+    normalization = {"mean": torch.tensor([0.3], dtype=other), "std": torch.tensor([0.2], dtype=other)}
+    table = stability.measure(model, images(), angles(4), replicates=1, **normalization)
+    literal = variance.measure(model, images(), torch.zeros(IMAGES).long(), ["all of them"], angles(4), **normalization)
+    literal = layer_means(literal[(literal["stratum"] == "all") & (literal["aggregation"] == "mean")])
+    found = table[table["replicate"] == 0]["normalized_variance"]
+    np.testing.assert_allclose(found, literal["normalized_variance"], rtol=1e-6)
+
+
 def test_several_aggregations_are_those_of_one_each():
     together = stability.measure(network(), images(), angles(4), replicates=3, aggregations=["max", "mean", "sum"])
     for aggregation, rows in together.groupby("aggregation"):

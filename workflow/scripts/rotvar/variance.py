@@ -122,19 +122,13 @@ def sweep(
     weights = next(model.parameters(), torch.empty(0, device=images.device))
     if weights.device.type not in BATCH_SIZE:
         raise InputError(f"the network is on '{weights.device}': move it to one of {', '.join(BATCH_SIZE)}")
-    device, precise = weights.device, images.dtype if images.is_floating_point() else torch.float32
-    mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
-    seen_as = precise if images.is_floating_point() else weights.dtype  # a network in double precision sees such images
+    device, seen = weights.device, seeing(weights, images, mean, std, transform)
     recorder = Recorder(model, channel_axes=channel_axes)
     measured = int(torch.isin(labels, torch.tensor(part)).sum())  # images
     keep = 0 if firing_rate is None else firing(firing_rate, len(images) * len(angles)) + 1
 
-    def seen(batch: Tensor, angles: Tensor) -> Tensor:
-        return present_at_all(batch, angles, mean, std, transform).to(seen_as)
-
     def run(numbers: Tensor, done: Done) -> None:
         batch = images[numbers.to(images.device, non_blocking=True)]
-        batch = batch.to(device, non_blocking=device.type == "cuda")  # a CPU has to wait for what comes from a GPU
 
         def record(layer: Layer, output: Tensor) -> None:
             state.update(layer, output, len(angles), done)
@@ -145,7 +139,7 @@ def sweep(
         recorder.run(seen(batch, angles), record, fuse)
 
     with evaluating(model), devices.computing(device, precision):
-        every = _probe(recorder, seen(images[:1].to(device), angles[:2]), layers, channel_axes)
+        every = _probe(recorder, seen(images[:1], angles[:2]), layers, channel_axes)
         outputs = {layer: output for layer, output in every.items() if matches(layer.name, layers)}
         recorder.layers = layers  # the probe has shown all of them
         _check_table(outputs, aggregations, len(classes))
@@ -164,6 +158,26 @@ def sweep(
                     bar.update(len(batch))
                 state.finish_class(label)
     return state
+
+
+def seeing(
+    weights: Tensor,
+    images: Tensor,
+    mean: Tensor | None,
+    std: Tensor | None,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
+) -> Callable[[Tensor, Tensor], Tensor]:
+    """`present_at_all` of a batch of `images` and of angles, as a network with such `weights` takes it: on its device,
+    and, of uint8 images, in its type. mean and std: of any type, anywhere, or None."""
+    device, precise = weights.device, images.dtype if images.is_floating_point() else torch.float32
+    mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
+    seen_as = precise if images.is_floating_point() else weights.dtype  # a network in double precision sees such images
+
+    def seen(batch: Tensor, angles: Tensor) -> Tensor:
+        batch = batch.to(device, non_blocking=device.type == "cuda")  # a CPU has to wait for what comes from a GPU
+        return present_at_all(batch, angles, mean, std, transform).to(seen_as)
+
+    return seen
 
 
 def _probe(

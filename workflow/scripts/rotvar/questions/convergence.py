@@ -18,10 +18,9 @@ from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
-from rotvar.rotation import present_at_all
 from rotvar.statistics.moments import Arithmetic, Series, Statistics, arithmetic
 from rotvar.statistics.sweep import by_image, kept_series, reduced
-from rotvar.variance import BATCH_SIZE, worth_compiling
+from rotvar.variance import BATCH_SIZE, seeing, worth_compiling
 
 # Those with one value a map: "spatial" would keep the statistics of every position, of several subsets at a time
 AGGREGATIONS = ("mean", "max")
@@ -59,8 +58,8 @@ def measure(
         raise InputError(f"unknown aggregation '{aggregation}': choose one of {', '.join(AGGREGATIONS)}")
     if len(angles) < 2:
         raise InputError(f"{len(angles)} angle given, but a standard deviation over rotations needs at least 2")
-    device = next(model.parameters(), images).device
-    mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
+    weights = next(model.parameters(), torch.empty(0, device=images.device))
+    device, seen = weights.device, seeing(weights, images, mean, std)
     recorder = Recorder(model)
     layers: dict[Layer, _Subsets] = {}
     rows = []
@@ -79,11 +78,11 @@ def measure(
                 rows.append((layer.name, index, layer.kind, aggregation, n, r, len(values), len(finite), average))
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:2], mean, std))
+        outputs = recorder.outputs(seen(images[:1], angles[:2]))
         by = arithmetic(worth_compiling(outputs, [aggregation], len(images) * len(angles), device), device)
         for block in tqdm(blocks(labels, seed), unit=" blocks", disable=None):
             for batch in images[block].split(max(1, BATCH_SIZE[device.type] // len(angles))):
-                recorder.run(present_at_all(batch.to(device), angles, mean, std), update)
+                recorder.run(seen(batch, angles), update)
             close(_Subsets.finish_block)
     close(_Subsets.finish)
     table = pd.DataFrame(rows, columns=[name for name in COLUMNS if name != "draw"])

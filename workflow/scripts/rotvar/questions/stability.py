@@ -24,13 +24,12 @@ from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
-from rotvar.rotation import present_at_all
 from rotvar.statistics import operations
 from rotvar.statistics.measures import quotient
 from rotvar.statistics.moments import Moments, as_array
 from rotvar.statistics.sweep import by_image, kept_series, reduced
 from rotvar.system import memory
-from rotvar.variance import BATCH_SIZE
+from rotvar.variance import BATCH_SIZE, seeing
 
 log = logging.getLogger("rotvar")
 
@@ -84,9 +83,9 @@ def measure(
     for name, given in (("image", len(images)), ("angle", len(angles))):
         if given < 2:
             raise InputError(f"{given} {name} given, but a standard deviation needs at least 2")
-    device = next(model.parameters(), images).device
-    mean, std = (None if values is None else torch.as_tensor(values, device=device) for values in (mean, std))
-    weights = counts(len(images), replicates, seed)
+    weights = next(model.parameters(), torch.empty(0, device=images.device))
+    device, seen = weights.device, seeing(weights, images, mean, std)
+    times = counts(len(images), replicates, seed)
     recorder = Recorder(model)
     chosen: set[Layer] = set()  # the layers of the pass that is going on
     sums: dict[tuple[Layer, str], _Sums] = {}  # of each of them, and series
@@ -100,7 +99,7 @@ def measure(
             sums.setdefault((layer, name), _Sums()).update(each.flatten(2).double(), drawn)
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = recorder.outputs(present_at_all(images[:1].to(device), angles[:2], mean, std))
+        outputs = recorder.outputs(seen(images[:1], angles[:2]))
         free = memory.free(device)
         groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, free // 2))
         if len(groups) > 1:
@@ -110,9 +109,9 @@ def measure(
         with tqdm(total=len(groups) * len(images), unit=" images", disable=None) as bar:
             for group in groups:
                 chosen = set(group)
-                for batch, part in zip(images.split(at_once), weights.split(at_once, dim=1), strict=True):
+                for batch, part in zip(images.split(at_once), times.split(at_once, dim=1), strict=True):
                     drawn = part.to(device, torch.float64)
-                    recorder.run(present_at_all(batch.to(device), angles, mean, std), update)
+                    recorder.run(seen(batch, angles), update)
                     bar.update(len(batch))
                 for layer, name in list(sums):
                     found[layer, name] = sums.pop((layer, name)).layer_means(layer.name, len(images))
