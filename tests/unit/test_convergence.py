@@ -105,6 +105,7 @@ def test_units_without_a_finite_value_do_not_count_and_a_layer_of_them_is_missin
         ({"aggregation": "spatial"}, "unknown aggregation 'spatial': choose one of mean, max"),
         ({"angles": torch.zeros(1)}, "1 angle given"),
         ({"labels": torch.arange(29)}, r"a class has 1 image\(s\), but a sample std needs at least 2"),
+        ({"std": torch.tensor([0.0])}, "layer conv1, unit 0: its activations are NaN, infinite or beyond 1e18"),
     ],
 )
 def test_what_cannot_be_measured_is_said(arguments, sentence):

@@ -19,7 +19,7 @@ from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
 from rotvar.statistics.moments import Arithmetic, Series, Statistics, arithmetic
-from rotvar.statistics.sweep import by_image, kept_series, reduced
+from rotvar.statistics.sweep import by_image, check_finite, kept_series, reduced
 from rotvar.variance import BATCH_SIZE, seeing, worth_compiling
 
 # Those with one value a map: "spatial" would keep the statistics of every position, of several subsets at a time
@@ -52,7 +52,7 @@ def measure(
     normalized_variance. Subsets of the images are at all angles, subsets of the angles with all images.
 
     Memory grows with R, the number of channels and the logarithm of the number of images. Raises InputError for an
-    unknown aggregation, fewer than two angles, and a class with fewer than two images.
+    unknown aggregation, fewer than two angles, a class with fewer than two images, and activations that are not finite.
     """
     if aggregation not in AGGREGATIONS:
         raise InputError(f"unknown aggregation '{aggregation}': choose one of {', '.join(AGGREGATIONS)}")
@@ -72,6 +72,7 @@ def measure(
     def close(finish: Callable[["_Subsets"], Iterable[tuple[int, int, Statistics]]]) -> None:
         for index, (layer, subsets) in enumerate(layers.items()):
             for n, r, statistics in finish(subsets):
+                check_finite(layer, statistics)
                 values = statistics.normalized_variance
                 finite = values[np.isfinite(values)]
                 average = finite.mean() if len(finite) else np.nan

@@ -252,12 +252,7 @@ class Sweep:
     def _measured(self, layer: Layer, layerwise: Layerwise, series: Series, aggregation: str) -> np.ndarray:
         """NAMES x strata x channels; p-values are not corrected."""
         everything = series.finish()
-        broken = np.flatnonzero(~np.isfinite(everything.sample_std + everything.transformation_std))
-        if len(broken):
-            raise InputError(
-                f"layer {layer.name}, unit {broken[0]}: its activations are NaN, infinite or beyond 1e18 for some "
-                "image: check the images and the network's weights"
-            )
+        check_finite(layer, everything)
         for label, name in enumerate(self.classes):
             if label not in series.by_class:
                 raise InputError(f"class '{name}' has not been measured: merge the part of the measurement it is in")
@@ -289,6 +284,16 @@ class Sweep:
         layers = [(layer, each.positions, *each.series) for layer, each in self.layers.items()]
         units = [(one.everything.mean.shape, one.channels) for one in self._series() if one.everything]
         return [self.classes, self.aggregations, self.firing_rate, self.keep, layers, units]
+
+
+def check_finite(layer: Layer, statistics: Statistics) -> None:
+    """Raise InputError for a unit of which a std is not finite."""
+    broken = np.flatnonzero(~np.isfinite(statistics.sample_std + statistics.transformation_std))
+    if len(broken):
+        raise InputError(
+            f"layer {layer.name}, unit {broken[0]}: its activations are NaN, infinite or beyond 1e18 for some image: "
+            "check the images and the network's weights"
+        )
 
 
 def repeated(values: Sequence[str], counts: Sequence[int] | np.ndarray) -> "pd.Categorical[str]":
