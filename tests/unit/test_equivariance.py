@@ -150,6 +150,16 @@ def test_no_corner_of_a_map_that_left_the_image_counts():
     assert inverse.positions(2, 2) == 4
 
 
+@pytest.mark.parametrize("limits", [{"rotation": 30}, {"scale": 0.3}], ids=str)
+def test_a_map_of_one_value_stays_it_bit_by_bit(limits):
+    """What rounding adds differs from version to version, and no image moves such a unit: it would be infinite."""
+    transform = Transformation(limits)
+    grid = transform.grid(2)
+    value = torch.rand(1, 1, 400, 1, 1) + 1
+    turned = Inverse(transform, grid, 28, 28)(value.expand(1, len(grid), 400, 28, 28))
+    assert torch.equal(turned, value.flatten(3).expand_as(turned))
+
+
 # the measure
 
 

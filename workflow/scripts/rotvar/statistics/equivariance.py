@@ -59,10 +59,12 @@ class Inverse:
         axis, weight = (1, weight.unsqueeze(3)) if last else (2, weight)
         versions = []
         for version, taps in enumerate(zip(index, weight.to(flat.dtype), strict=True)):
-            (places, shares), *others = zip(*taps, strict=True)
-            read = flat[:, version].index_select(axis, places).mul_(shares)
+            (places, _), *others = zip(*taps, strict=True)
+            first = flat[:, version].index_select(axis, places)
+            read = first.clone()
+            # The others as differences: the weights add up to 1, and what is the same everywhere stays so, unrounded
             for places, shares in others:
-                read.addcmul_(flat[:, version].index_select(axis, places), shares)
+                read.addcmul_(flat[:, version].index_select(axis, places).sub_(first), shares)
             versions.append(read)
         turned = torch.stack(versions, 1)
         return turned.transpose(2, 3) if last else turned
