@@ -10,12 +10,13 @@ import torch
 from test_training import bright_and_dark, equal, network, weights
 from torch import Tensor, nn
 
-from rotvar import evaluation, models, summary, training
+from rotvar import evaluation, models, summary, training, variance
 from rotvar.catalogue import MODELS
 from rotvar.checkpoint import Checkpoint
 from rotvar.data.packed import normalization
-from rotvar.questions import retraining
+from rotvar.questions import feature_maps, retraining
 from rotvar.questions.retraining import Scheme, retrain, schemes
+from rotvar.rotation import angles
 from rotvar.study import demands
 from rotvar.study.jobs import job
 from rotvar.system.interruption import Interrupted
@@ -64,6 +65,28 @@ def test_the_schemes_of_a_network_are_its_layers_in_execution_order_and_groups_o
         Scheme("all fully connected", "group", ("fc",)),
         Scheme("all", "group", None),
     ]
+
+
+class Scaled(nn.Module):
+    """What it computes of a parameter has the shape of an output for one image."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.ones(1, 2, 3, 3))
+        self.conv, self.fc = nn.Conv2d(1, 2, 6), nn.Linear(2, 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc((self.conv(x) * self.gain.sigmoid()).mean((2, 3)))
+
+
+def test_layers_have_the_places_that_they_have_in_measurements() -> None:
+    model = Scaled()
+    table = variance.measure(model, torch.rand(4, 1, 8, 8), torch.zeros(4).long(), ["all of them"], angles(2))
+    places = {str(name): index for name, index in zip(table["layer"], table["layer_index"], strict=True)}
+    found = {scheme.name: scheme.layer_index for scheme in schemes(model, IMAGE) if scheme.kind != "group"}
+    assert found == {name: places[name] for name in ("conv", "fc")}
+    (sentence,) = feature_maps.unknown_layers(model, IMAGE, ["*sigmoid"])
+    assert "no layer with maps matches '*sigmoid': the layers with maps are conv, mul" in sentence
 
 
 def test_looking_at_a_network_leaves_it_as_it_is() -> None:

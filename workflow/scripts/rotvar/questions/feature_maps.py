@@ -93,7 +93,7 @@ def choose_layers(layers: Sequence[Layer], patterns: Sequence[str] = ()) -> list
 def unknown_layers(model: nn.Module, image: Tensor, patterns: Sequence[str]) -> list[str]:
     """What `record` would say against these patterns for a network and an image, which `models.sketch` gives."""
     try:
-        choose_layers(_with_maps(Recorder(model), image), patterns)
+        choose_layers(_with_maps(Recorder(model), image.repeat(2, 1, 1, 1)), patterns)
     except InputError as error:
         return [str(error)]
     return []
@@ -113,9 +113,10 @@ def extremes(units: pd.DataFrame) -> dict[str, pd.Series]:
     return {choice: order.iloc[place] for choice, place in places.items()}
 
 
-def _with_maps(recorder: Recorder, image: Tensor) -> list[Layer]:
-    """The layers that give one image more than one position."""
-    outputs = recorder.outputs(image)
+def _with_maps(recorder: Recorder, images: Tensor) -> list[Layer]:
+    """The layers that give one image more than one position. images: two, since of one a parameter may look like its
+    output."""
+    outputs = recorder.outputs(images)
     return [layer for layer, output in outputs.items() if output.dim() == 4 and output[0, 0].numel() > 1]
 
 

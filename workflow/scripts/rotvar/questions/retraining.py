@@ -43,7 +43,7 @@ def schemes(model: nn.Module, image: Tensor) -> list[Scheme]:
     modules = dict(model.named_modules())
     evaluated = copy.deepcopy(model).eval()
     with torch.no_grad():
-        executed = Recorder(evaluated).outputs(image)
+        executed = Recorder(evaluated).outputs(image.repeat(2, 1, 1, 1))  # of one, a parameter may look like its output
     found: list[tuple[int, Layer, list[str]]] = []  # its place, the layer, its modules
     for index, layer in enumerate(executed):
         module = modules.get(layer.name)  # none for a function, nor where a module is called again
