@@ -35,10 +35,10 @@ class Scheme:
 def schemes(model: nn.Module, image: Tensor) -> list[Scheme]:
     """Nothing; each layer alone, in execution order; all convolutions, all fully connected layers; the whole network.
 
-    A layer is a module with weights of its own that is a convolution or a fully connected layer. A normalization that
-    follows it, directly or after a non-linearity, has no task of its own: it is trained with the layer, and counted to
-    it. Whatever else has weights (attention, a normalization before the first layer) is trained with the whole network
-    alone. `image`: 1 x C x H x W, for finding the order; on the model's device.
+    A layer is a module with weights of its own that is a convolution or a fully connected layer. A normalization has no
+    task of its own: it is trained with the layer that is executed last before it, whatever it normalizes, and counted
+    to that. Whatever else has weights (attention, a normalization before the first layer) is trained with the whole
+    network alone. `image`: 1 x C x H x W, for finding the order; on the model's device.
     """
     modules = dict(model.named_modules())
     evaluated = copy.deepcopy(model).eval()
