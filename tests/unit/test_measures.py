@@ -12,7 +12,7 @@ from scipy import stats
 from test_properties import by_key, measured, noise
 
 from rotvar.rotation import angles
-from rotvar.statistics.measures import NAMES, Spread, Statistics, holm, quotient
+from rotvar.statistics.measures import Spread, Statistics, holm, quotient
 from rotvar.variance import measure
 
 pytestmark = pytest.mark.usefixtures("either_way")
@@ -169,13 +169,13 @@ def test_the_average_over_classes_is_that_of_each_value_and_infinite_where_one_i
 
 def test_a_multiple_of_a_unit_has_other_stds_and_nothing_else():
     one = statistics([1.0, 2.0], [2.0, 3.0])
-    for name in NAMES:
+    for name in MEASURES:
         factor = 7 if name in ("transformation_std", "sample_std") else 1
         np.testing.assert_array_equal(getattr(one.scaled(7), name), factor * getattr(one, name))
 
 
 def test_names_are_those_of_the_columns():
-    assert NAMES == MEASURES
+    assert Statistics._fields == MEASURES
 
 
 def test_measured_is_the_same_in_all_tests_of_properties():

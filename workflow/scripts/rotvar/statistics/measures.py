@@ -37,7 +37,6 @@ several F is not distributed as F, so there is no p_value. The firing rates are 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
 import numpy as np
@@ -54,8 +53,7 @@ class Spread(NamedTuple):
     variance_of_means: np.ndarray  # over the rotations, of the mean over the images
 
 
-@dataclass(frozen=True)
-class Statistics:
+class Statistics(NamedTuple):
     """The measures of the units of one layer in one stratum, with one aggregation; missing (NaN) where not defined."""
 
     transformation_std: np.ndarray  # units
@@ -86,15 +84,12 @@ class Statistics:
     @staticmethod
     def average(strata: Sequence["Statistics"]) -> "Statistics":
         """The mean over the classes of each value; an infinity in one class makes it infinite. There is no p-value."""
-        means = Statistics(*(np.mean([getattr(one, name) for one in strata], axis=0) for name in NAMES))
-        return replace(means, p_value=np.full_like(means.p_value, np.nan))
+        means = Statistics(*(np.mean(values, axis=0) for values in zip(*strata, strict=True)))
+        return means._replace(p_value=np.full_like(means.p_value, np.nan))
 
     def scaled(self, factor: int) -> "Statistics":
         """The measures of the same units times `factor`: both stds scale, everything else stays."""
-        return replace(self, transformation_std=factor * self.transformation_std, sample_std=factor * self.sample_std)
-
-
-NAMES = tuple(field.name for field in fields(Statistics))
+        return self._replace(transformation_std=factor * self.transformation_std, sample_std=factor * self.sample_std)
 
 
 def quotient(above: np.ndarray, below: np.ndarray, of_zeros: float) -> np.ndarray:

@@ -7,7 +7,6 @@ but for firing rates (`firing`), which need a share of all activations.
 """
 
 from copy import copy
-from dataclasses import replace
 from importlib.util import find_spec
 from typing import Protocol, runtime_checkable
 
@@ -208,7 +207,7 @@ class Series:
         if largest is None or self.firing_rate is None:
             return statistics
         local, share = as_array(torch.stack(largest.rates(self.firing_rate, rotations)))
-        return replace(statistics, local_firing_rate=local, global_firing_rate=share)
+        return statistics._replace(local_firing_rate=local, global_firing_rate=share)
 
 
 def as_array(tensor: Tensor) -> np.ndarray:

@@ -14,13 +14,13 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rotvar.activations import Layer
-from rotvar.columns import SUMMARY_STRATA
+from rotvar.columns import MEASURES, SUMMARY_STRATA
 from rotvar.errors import InputError, damaged
 from rotvar.fusions import Fusion
 from rotvar.statistics import firing, operations
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import Largest
-from rotvar.statistics.measures import NAMES, Statistics, holm
+from rotvar.statistics.measures import Statistics, holm
 from rotvar.statistics.moments import Arithmetic, Compiled, Moments, Series, at_least_float32
 from rotvar.system import checksum
 from rotvar.system.files import atomic
@@ -31,7 +31,7 @@ AGGREGATIONS = (*POOLED, "spatial")
 KNOWN_AGGREGATIONS = (*AGGREGATIONS, TURNED)
 COLUMNS = [
     "layer", "layer_index", "kind", "unit", "stratum", "aggregation",
-    *(name for name in NAMES if name not in firing.RATES),
+    *(name for name in MEASURES if name not in firing.RATES),
 ]  # fmt: skip
 
 BY_POSITION = frozenset({"unit", "spatial", TURNED})  # the series whose statistics are taken at each position
@@ -158,7 +158,7 @@ class Sweep:
             raise InputError(f"no layer has maps that can be turned back ('{TURNED}'): name another aggregation")
         for aggregation in self.aggregations:
             self._correct([values for (_, name), values in measured.items() if name == aggregation], aggregation)
-        names = [name for name in NAMES if self.firing_rate is not None or name not in firing.RATES]
+        names = [name for name in MEASURES if self.firing_rate is not None or name not in firing.RATES]
         strata = [*SUMMARY_STRATA, *self.classes]
         places = {layer: place for place, layer in enumerate(self.layers)}
         channels = [each.shape[2] for each in measured.values()]
@@ -172,7 +172,7 @@ class Sweep:
             "aggregation": repeated([aggregation for _, aggregation in measured], rows),
         }
         for name in names:
-            columns[name] = np.concatenate([each[NAMES.index(name)].ravel() for each in measured.values()])
+            columns[name] = np.concatenate([each[MEASURES.index(name)].ravel() for each in measured.values()])
         return pd.DataFrame(columns)
 
     def save(self, path: str | Path, facts: dict[str, Any]) -> None:
@@ -186,8 +186,7 @@ class Sweep:
                 tensors |= {f"{key}/{name}": getattr(moments, name).cpu() for name in Moments.TENSORS}
                 if one.largest:
                     tensors |= {f"{key}/{name}": getattr(one.largest, name).cpu() for name in Largest.TENSORS}
-                by_class = [[getattr(each, name) for name in NAMES] for each in one.by_class.values()]
-                tensors[f"{key}/by_class"] = torch.tensor(np.array(by_class))
+                tensors[f"{key}/by_class"] = torch.tensor(np.array([*one.by_class.values()]))
                 series[source] = {
                     "n": moments.n, "channels": one.channels, "positions": one.positions, "labels": [*one.by_class],
                 }  # fmt: skip
@@ -250,7 +249,7 @@ class Sweep:
             yield TURNED, self.inverse(maps)
 
     def _measured(self, layer: Layer, layerwise: Layerwise, series: Series, aggregation: str) -> np.ndarray:
-        """NAMES x strata x channels; p-values are not corrected."""
+        """MEASURES x strata x channels; p-values are not corrected."""
         everything = series.finish()
         check_finite(layer, everything)
         for label, name in enumerate(self.classes):
@@ -260,16 +259,16 @@ class Sweep:
         # The sum is the mean times the number of positions: both stds scale, their ratio stays
         factor = layerwise.positions if aggregation == "sum" else 1
         strata = [one.scaled(factor) for one in (everything, Statistics.average(by_class), *by_class)]
-        return np.array([[getattr(one, name) for one in strata] for name in NAMES])
+        return np.stack(strata, axis=1)
 
     @staticmethod
     def _correct(measured: Sequence[np.ndarray], aggregation: str) -> None:
         """Correct the p-values of all units of the network, in place; and leave out what only a unit of one value has,
         where other units of the network have several."""
-        p = NAMES.index("p_value")
+        p = MEASURES.index("p_value")
         if aggregation not in POOLED:
             for each in measured:
-                each[[p, *map(NAMES.index, firing.RATES)]] = np.nan
+                each[[p, *map(MEASURES.index, firing.RATES)]] = np.nan
             return
         corrected = holm(np.concatenate([each[p] for each in measured], axis=1))
         edges = np.cumsum([each.shape[2] for each in measured])[:-1]
