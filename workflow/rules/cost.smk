@@ -79,10 +79,6 @@ def minutes_of(rule):
     return lambda wildcards, attempt: attempt * demands.minutes(IMAGES_SEEN[rule](wildcards), network_size(wildcards))
 
 
-def sweep_minutes(wildcards, attempt):
-    return attempt * demands.minutes(in_measurement(wildcards), network_size(wildcards))
-
-
 def bootstrap_minutes(wildcards, attempt):
     """The time of a bootstrap: the sums of a hundred replicates, in double precision, take a GPU that is slow at it
     about as long as the network itself."""

@@ -16,7 +16,7 @@ rule measure_transformation:
     resources:
         gpu=1,
         mem_mb=sweep_mb,
-        runtime=sweep_minutes,
+        runtime=minutes_of("measure_transformation"),
     params:
         expected=expected_network,
         transformation=lookup(within=TRANSFORMATIONS, dpath="{transformation}"),
