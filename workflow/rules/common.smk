@@ -18,9 +18,10 @@ SCRIPTS = Path(os.path.relpath(workflow.basedir)) / "workflow" / "scripts"
 sys.path.insert(0, str(SCRIPTS.resolve()))
 os.environ.update(PYTHONPATH=os.pathsep.join(filter(None, [str(SCRIPTS.resolve()), os.environ.get("PYTHONPATH")])))
 
+from rotvar.columns import POOLED, SUMMARY_STRATA, TURNED
 from rotvar.data import image_folder
-from rotvar.study import configuration, folders, forwarding, runs, sentences
 from rotvar.errors import InputError
+from rotvar.study import configuration, folders, forwarding, runs, sentences
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -127,7 +128,7 @@ AUGMENTATIONS, TRANSFORMATIONS = (
 MEASUREMENT = {key: config["measurement"][key] for key in ("aggregations", "firing_rate", "precision")}
 ROTATION = dict(rotation=180, samples=config["measurement"]["angles"])
 SHARDS = config["measurement"]["shards"]
-TURNED_BACK = "same_equivariance" in config["measurement"]["aggregations"]  # maps, whose interpolation has a floor
+TURNED_BACK = TURNED in config["measurement"]["aggregations"]  # maps, whose interpolation has a floor
 
 # N, the number of test images of each data set.
 TEST_IMAGES = {
@@ -137,7 +138,7 @@ TEST_IMAGES = {
 
 # Class names may contain any character: files and labels number the classes.
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}
-STRATA = ["all", "stratified", *(f"class_{number}" for number in range(CLASSES))]
+STRATA = [*SUMMARY_STRATA, *(f"class_{number}" for number in range(CLASSES))]
 
 # Why questions cannot be answered by this study; not whether they are asked
 UNANSWERABLE = {

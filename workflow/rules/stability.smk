@@ -1,6 +1,6 @@
 # Is it stable? What chance, in seeds and in test images, does to layer means.
 
-BOOTSTRAPPED = [name for name in config["figures"]["aggregations"] if name in configuration.ONE_VALUE]
+BOOTSTRAPPED = [name for name in config["figures"]["aggregations"] if name in POOLED]
 
 # What differences are looked for, and how surely
 WANTED = {key: config["stability"][key] for key in ("confidence", "power", "difference")}

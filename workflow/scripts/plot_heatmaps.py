@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rotvar import results
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import theme
 from rotvar.figures.heatmap import heatmap
 from rotvar.study.jobs import job
@@ -13,6 +14,6 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         variance = results.read(snakemake.input.variance, aggregation=[snakemake.wildcards.aggregation])
-        strata = ["all", "stratified", *theme.classes(variance)]
+        strata = [*SUMMARY_STRATA, *theme.classes(variance)]
         for stratum, png, svg in zip(strata, snakemake.output.png, snakemake.output.svg, strict=True):
             theme.save(heatmap(variance, stratum, snakemake.wildcards.aggregation), png, svg)

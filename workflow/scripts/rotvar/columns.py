@@ -8,6 +8,9 @@ MEASURES = (
 # The strata of all images; the others are classes.
 SUMMARY_STRATA = ("all", "stratified")
 
+# The aggregations to one value a channel, and that of maps that are turned back; there is also "spatial".
+POOLED, TURNED = ("mean", "max", "sum"), "same_equivariance"
+
 # The two test sets by the `angle` that holds them in the accuracy table.
 TESTS = {"unrotated": "0", "rotated": "random"}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pandas as pd
 
 from rotvar.catalogue import DATASETS, MODELS
-from rotvar.columns import SUMMARY_STRATA
+from rotvar.columns import POOLED, SUMMARY_STRATA
 from rotvar.errors import InputError, damaged
 from rotvar.summary import over_seeds
 from rotvar.system.files import atomic
@@ -24,7 +24,7 @@ _ORDER = {
     "measured_on": tuple(DATASETS),
     "test": ("unrotated", "rotated"),
     "stratum": SUMMARY_STRATA,
-    "aggregation": ("mean", "max", "sum", "spatial"),
+    "aggregation": (*POOLED, "spatial"),
 }
 _COUNTS = ("seeds_needed", "images_needed")  # whole numbers that may be missing
 _NAMES = ("layer", "scheme")  # text, also where a network of one's own calls its layers 0.1 and 0.10

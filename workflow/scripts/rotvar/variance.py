@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from rotvar import devices
 from rotvar.activations import Layer, Recorder, matches
-from rotvar.columns import SUMMARY_STRATA
+from rotvar.columns import SUMMARY_STRATA, TURNED
 from rotvar.errors import InputError, out_of_memory
 from rotvar.fusions import Fusion
 from rotvar.modes import evaluating
@@ -20,7 +20,7 @@ from rotvar.rotation import present_at_all, rotate
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import firing
 from rotvar.statistics.moments import arithmetic
-from rotvar.statistics.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, TURNED, Done, Sweep, kept_series, passes
+from rotvar.statistics.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, Done, Sweep, kept_series, passes
 from rotvar.system import memory
 
 log = logging.getLogger("rotvar")

@@ -8,11 +8,11 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from rotvar.columns import TURNED
 from rotvar.figures import layer_axis, seeds, theme
 from rotvar.summary import layer_means, over_seeds
 
 SIGNIFICANT = 0.05  # corrected p-values below it count
-TURNED = "same_equivariance"
 _HEIGHT = 1.5  # inches of a panel
 _TURNED_BACK, _MEAN = "Maps turned back: normalized variance", "mean over units"
 _FLOOR: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}

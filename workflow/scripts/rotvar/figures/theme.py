@@ -20,6 +20,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from rotvar.catalogue import DATASETS, MODELS
+from rotvar.columns import SUMMARY_STRATA
 from rotvar.errors import InputError
 from rotvar.system.files import atomic
 
@@ -165,7 +166,7 @@ def name_training(axes: Axes, training: str, colour: str, seed: str = "", below:
 
 def classes(table: pd.DataFrame) -> list[str]:
     """The class names among the strata, in the data set's order: the catalogue's, else that of the rows."""
-    names = [str(name) for name in table["stratum"].unique() if name not in ("all", "stratified")]
+    names = [str(name) for name in table["stratum"].unique() if name not in SUMMARY_STRATA]
     if "dataset" in table.columns:
         order = DATASETS[dataset].classes if (dataset := str(table["dataset"].iloc[0])) in DATASETS else ()
         if set(names) <= set(order):

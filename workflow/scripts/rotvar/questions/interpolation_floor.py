@@ -16,9 +16,9 @@ from torch import Tensor, nn
 
 from rotvar import variance
 from rotvar.activations import Recorder
+from rotvar.columns import TURNED
 from rotvar.modes import evaluating
 from rotvar.rotation import rotate
-from rotvar.statistics.sweep import TURNED
 
 COLUMNS = ["layer", "layer_index", "kind", "height", "width", "normalized_variance"]
 

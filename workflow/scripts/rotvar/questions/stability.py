@@ -22,6 +22,7 @@ from tqdm import tqdm
 
 from rotvar import devices
 from rotvar.activations import Layer, Recorder
+from rotvar.columns import POOLED
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
 from rotvar.statistics import operations
@@ -33,8 +34,7 @@ from rotvar.variance import BATCH_SIZE, seeing
 
 log = logging.getLogger("rotvar")
 
-# Those with one value a map: "spatial" would keep the sums of every position in every replicate
-AGGREGATIONS = ("mean", "max", "sum")
+AGGREGATIONS = POOLED  # "spatial" would keep the sums of every position in every replicate
 COLUMNS = [
     "layer", "layer_index", "kind", "aggregation", "replicate", "images", "units", "finite", "normalized_variance",
 ]  # fmt: skip

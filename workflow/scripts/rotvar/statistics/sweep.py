@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rotvar.activations import Layer
-from rotvar.columns import MEASURES, SUMMARY_STRATA
+from rotvar.columns import MEASURES, POOLED, SUMMARY_STRATA, TURNED
 from rotvar.errors import InputError, damaged
 from rotvar.fusions import Fusion
 from rotvar.statistics import firing, operations
@@ -25,8 +25,6 @@ from rotvar.statistics.moments import Arithmetic, Compiled, Moments, Series, at_
 from rotvar.system import checksum
 from rotvar.system.files import atomic
 
-POOLED = ("mean", "max", "sum")  # to one value a channel
-TURNED = "same_equivariance"
 AGGREGATIONS = (*POOLED, "spatial")
 KNOWN_AGGREGATIONS = (*AGGREGATIONS, TURNED)
 COLUMNS = [

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from rotvar.catalogue import DATASETS, MODELS, SMALLEST, Info
-from rotvar.columns import SUMMARY_STRATA
+from rotvar.columns import POOLED, SUMMARY_STRATA
 from rotvar.data import image_folder
 from rotvar.errors import InputError
 from rotvar.study import demands, sentences
 from rotvar.study.sentences import did_you_mean, listed, show
 
-ONE_VALUE = ("mean", "max", "sum")  # the aggregations that make one value of a map, not one a position
 MOST_COMBINATIONS = 3600  # of the values of a transformation's parameters, as many as a rotation has angles
 
 
@@ -107,7 +106,7 @@ def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) 
         return [*_retraining(parameters, list(config["trainings"]))]
     if question == "emergence":
         return [*_emergence(parameters["epochs"], config, schema)]
-    if question == "stability" and not set(ONE_VALUE).intersection(asked := _aggregations("figures", config, schema)):
+    if question == "stability" and not set(POOLED).intersection(asked := _aggregations("figures", config, schema)):
         return [
             f"stability has no answer for {' and '.join(asked)} of figures.aggregations: add mean, max or sum there."
         ]
