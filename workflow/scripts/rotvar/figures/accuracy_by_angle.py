@@ -23,7 +23,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     table = accuracy[accuracy["angle"].astype(str) != "random"]
     table = table.assign(angle=table["angle"].astype(str).astype(float), share=table["correct"] / table["n"])
     angles = np.sort(table["angle"].unique())
-    classes = theme.classes(table.rename(columns={"class": "stratum"}))
+    classes = theme.classes(table, "class")
     names = [theme.shorten(name, 24) for name in classes]
     trainings = theme.trainings(table)
     colours = theme.colours(trainings, theme.TRAININGS)

@@ -7,7 +7,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from rotvar.figures import seeds, theme
 from rotvar.summary import accuracy_by_angle, over_seeds
@@ -25,13 +24,14 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     their mean, and the band reaches one standard deviation (n - 1) to either side.
     """
     theme.one(accuracy, "dataset", "model")
-    classes = theme.classes(accuracy.rename(columns={"class": "stratum"}))
+    classes = theme.classes(accuracy, "class")
+    colours = theme.colours(theme.trainings(accuracy), theme.TRAININGS)
     columns, rows = min(_PER_ROW, len(classes)), math.ceil(len(classes) / _PER_ROW)
     size = _ALL + _CLASS * columns + 0.2, max(_ALL, _CLASS * rows) + 0.6
     figure = Figure(figsize=size, layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[_ALL, _CLASS * columns])[0]
     axes = left.subplots(subplot_kw={"projection": "polar"})
-    _draw(axes, accuracy, marker="o", markersize=3.5)
+    _draw(axes, accuracy, colours, marker="o", markersize=3.5)
     axes.set_title("all classes", pad=8)
     axes.set_thetagrids(range(0, 360, 45), [f"{_signed(angle)}°" for angle in range(0, 360, 45)])
     axes.tick_params(axis="x", pad=0)
@@ -39,27 +39,22 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     axes.set_rgrids([0.25, 0.5, 0.75, 1], ["", "50%", "", "100%"], angle=22.5, fontsize=7, ha="center", bbox=behind)
     grid = right.subplots(rows, columns, squeeze=False, subplot_kw={"projection": "polar"})
     for axes, name in zip(grid.flat, classes, strict=False):
-        _draw(axes, accuracy[accuracy["class"] == name], linewidth=1.2)
+        _draw(axes, accuracy[accuracy["class"] == name], colours, linewidth=1.2)
         axes.set_title(theme.shorten(name, 18), fontsize=8, pad=3)
         axes.set_thetagrids(range(0, 360, 90), [""] * 4)
         axes.set_rgrids([0.5, 1], ["", ""])
     for axes in grid.flat[len(classes) :]:
         axes.remove()
-    trainings = theme.trainings(accuracy)
-    colours = theme.colours(trainings, theme.TRAININGS)
-    key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
-    theme.legend(figure, key)
+    theme.legend(figure, theme.training_lines(colours))
     theme.heading(figure, accuracy, "accuracy by angle", seeds.shown(accuracy))
     return figure
 
 
-def _draw(axes: Axes, accuracy: pd.DataFrame, **look: Any) -> None:
-    trainings = theme.trainings(accuracy_by_angle(accuracy))
-    colours = theme.colours(trainings, theme.TRAININGS)
+def _draw(axes: Axes, accuracy: pd.DataFrame, colours: dict[str, str], **look: Any) -> None:
     axes.set_theta_zero_location("N")  # type: ignore[attr-defined]
     axes.set(ylim=(0, 1.001))  # so that a line at 1 is not cut in half
     axes.spines["polar"].set_color("#BBBBBB")
-    for training, rows in trainings.items():
+    for training, rows in theme.trainings(accuracy_by_angle(accuracy)).items():
         shares = over_seeds(rows, "accuracy").sort_values("angle")
         if len(shares) > 2:
             shares = pd.concat([shares, shares[:1]])  # close the line

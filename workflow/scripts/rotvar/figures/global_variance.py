@@ -69,7 +69,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
         highest = pd.concat([highest, published["global_variance"]])
     for axes in grid.flat:
         axes.set_ylim(0, theme.headroom(highest))
-    key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
+    key = theme.training_lines(colours)
     shapes = {"all": "o", "stratified": "s"}
     key += [Line2D([], [], color="#333333", linestyle="", marker=shapes[name], label=name) for name in SUMMARY_STRATA]
     if published is not None:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from rotvar import summary
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import scale, seeds, theme
 
@@ -25,7 +26,7 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     (one infinity makes it infinite) with one standard deviation (n - 1), and above stands the same of all finite cells.
     """
     theme.one(variance, "dataset", "model")
-    last = variance[variance["layer_index"] == variance["layer_index"].max()]
+    last = summary.last_layer(variance)
     last = last[(last["aggregation"] == last["aggregation"].iloc[0]) & ~last["stratum"].isin(SUMMARY_STRATA)]
     names = list(classes) if classes is not None else theme.classes(last)
     trainings = theme.trainings(last)

@@ -32,7 +32,7 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     trainings = theme.trainings(means)
     colours = theme.colours(trainings, theme.TRAININGS)
     strata = [stratum for stratum in SUMMARY_STRATA if (means["stratum"] == stratum).any()]
-    key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
+    key = theme.training_lines(colours)
     key += [Line2D([], [], color="#333333", linestyle=theme.STRATUM_LINES[name], label=name) for name in strata]
     # A deep network's four zigzags would hide each other: there each stratum has a panel.
     split = len(layers) > layer_axis.FEW

@@ -43,7 +43,7 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
     layers = layer_axis.layers(everything)
     trainings = list(theme.trainings(everything))
     colours = theme.colours(trainings, theme.TRAININGS)
-    key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
+    key = theme.training_lines(colours)
     if floor is not None:
         key.append(Line2D([], [], label="interpolation floor", **_FLOOR))
     page = layer_axis.panels(layers, len(shown), _HEIGHT, left=0.65, legend=key, bar=False, stacked=True)

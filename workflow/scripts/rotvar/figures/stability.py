@@ -35,9 +35,7 @@ def stability(summary: pd.DataFrame, aggregation: str, confidence: float, power:
     colours = theme.colours(trainings, theme.TRAININGS)
     several = bool(shown["std"].notna().any())
     first = next(iter(trainings))
-    key: list[Artist] = [
-        Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name
-    ]
+    key: list[Artist] = [*theme.training_lines(colours)]
     key.append(Patch(color="#777777", alpha=0.5, linewidth=0, label=f"{_percent(confidence)} of draws of images"))
     if several:
         key.append(Patch(color="#777777", alpha=0.2, linewidth=0, label="± std over seeds"))

@@ -16,6 +16,7 @@ import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
 from PIL import Image
 
@@ -150,6 +151,11 @@ def trained(training: str, most: int = LETTERS) -> str:
     return f"trained {name}" if training and not training.endswith("trained") else name
 
 
+def training_lines(colours: dict[str, str]) -> list[Line2D]:
+    """Legend entries of the trainings that have these colours; none for a table that does not say."""
+    return [Line2D([], [], color=colour, linewidth=3, label=trained(name)) for name, colour in colours.items() if name]
+
+
 def belongs(axes: Axes, training: str) -> None:
     """Say that everything in these axes is of one training."""
     if training:
@@ -164,9 +170,9 @@ def name_training(axes: Axes, training: str, colour: str, seed: str = "", below:
         axes.set_title(title, color=colour, fontweight="bold", pad=4)
 
 
-def classes(table: pd.DataFrame) -> list[str]:
-    """The class names among the strata, in the data set's order: the catalogue's, else that of the rows."""
-    names = [str(name) for name in table["stratum"].unique() if name not in SUMMARY_STRATA]
+def classes(table: pd.DataFrame, column: str = "stratum") -> list[str]:
+    """The class names in a column, in the data set's order: the catalogue's, else that of the rows."""
+    names = [str(name) for name in table[column].unique() if name not in SUMMARY_STRATA]
     if "dataset" in table.columns:
         order = DATASETS[dataset].classes if (dataset := str(table["dataset"].iloc[0])) in DATASETS else ()
         if set(names) <= set(order):

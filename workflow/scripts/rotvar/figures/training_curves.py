@@ -43,7 +43,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
             axes.yaxis.set_major_formatter(PercentFormatter(1))
         else:
             axes.set_ylim(0, 1.03 * axes.get_ylim()[1])
-    key = [Line2D([], [], color=colours[name], linewidth=3, label=theme.trained(name)) for name in trainings if name]
+    key = theme.training_lines(colours)
     labels = {"train": "training set", "test": "test set"}
     key += [
         Line2D([], [], color="#333333", linestyle=line, label=labels[split]) for split, line in _SPLIT_LINES.items()
