@@ -357,18 +357,19 @@ def test_no_more_images_are_taken_at_once_than_go_through_the_network():
 class Tight(nn.Sequential):
     """A network on a device that runs out of memory in its last layer above so many images at a time."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), Full(most))
+    def __init__(self, most: int, error: Exception | None = None) -> None:
+        super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), Full(most, error))
 
 
 class Full(nn.Tanh):
-    def __init__(self, most: int) -> None:
+    def __init__(self, most: int, error: Exception | None = None) -> None:
         super().__init__()
         self.most = most
+        self.error = error or torch.OutOfMemoryError("GPU memory is full")
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > self.most:
-            raise torch.OutOfMemoryError("GPU memory is full")
+            raise self.error
         return super().forward(x)
 
 
@@ -386,10 +387,11 @@ def test_where_memory_runs_out_batches_are_halved_and_nothing_is_counted_twice(m
     assert halved == (most < 20)
 
 
-def test_a_single_image_that_does_not_fit_is_one_sentence():
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("GPU memory is full"), MemoryError()])
+def test_a_single_image_that_does_not_fit_is_one_sentence(error):
     images, labels = torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1])
-    with pytest.raises(InputError, match="memory ran out with a single image at all rotations"):
-        measure(Tight(3), images, labels, ["a", "b"], angles(4))
+    with pytest.raises(InputError, match=r"memory ran out with a single image at all rotations \(.+\): use"):
+        measure(Tight(3, error), images, labels, ["a", "b"], angles(4))
 
 
 class Broken(nn.Module):

@@ -12,7 +12,7 @@ from torch.nn.utils import parametrize
 
 from rotvar import fusions
 from rotvar.channels import Axes, own_axis
-from rotvar.errors import InputError, out_of_memory
+from rotvar.errors import InputError, out_of_memory, reason
 from rotvar.fusions import Fusion
 from rotvar.kinds import kind_of
 from rotvar.modes import evaluating
@@ -69,7 +69,7 @@ class Recorder:
             try:
                 self.graph = _Interpreter(model)
             except Exception as error:  # whatever a network does with what is no tensor
-                self._give_up(str(error).strip() or type(error).__name__)
+                self._give_up(reason(error))
 
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
@@ -124,17 +124,14 @@ class Recorder:
         except Exception as error:
             if isinstance(error, InputError) or out_of_memory(error):
                 raise
-            self._give_up(str(error).strip() or type(error).__name__)
+            self._give_up(reason(error))
             return
         if isinstance(own, Tensor) and form(own) != form(traced):
             self._give_up("its output is of another type or shape then")
 
-    def _give_up(self, reason: str) -> None:
+    def _give_up(self, why: str) -> None:
         self.graph = None
-        log.warning(
-            "the network cannot be traced (%s): its modules are measured, functions and operators not",
-            reason.splitlines()[0],
-        )
+        log.warning("the network cannot be traced (%s): its modules are measured, functions and operators not", why)
 
     def _is_shown(self, output: object, layer: Layer, n: int) -> TypeGuard[Tensor]:
         """Whether `output` is that of a layer which is shown, one for each of `n` images."""

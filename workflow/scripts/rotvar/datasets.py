@@ -21,7 +21,7 @@ from rotvar.catalogue import DATASETS
 from rotvar.data import image_folder, originals
 from rotvar.data.download import fetch
 from rotvar.data.packed import SPLITS, Dataset, first, pack
-from rotvar.errors import InputError
+from rotvar.errors import InputError, reason
 from rotvar.system.files import atomic
 
 log = logging.getLogger("rotvar")
@@ -78,9 +78,8 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
     try:
         _download(name, Path(root))
     except OSError as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[-1]
         raise InputError(
-            f"{name} could not be downloaded ({reason}): check the network, or name a folder that holds it "
+            f"{name} could not be downloaded ({reason(error)}): check the network, or name a folder that holds it "
             "as data: mirror in the configuration"
         ) from error
     _take_out(name, Path(root))
@@ -107,8 +106,7 @@ def _image(file: Path, size: int, mode: str) -> torch.Tensor:
                 raise ValueError(f"its pixels have more than 8 bits: mode {opened.mode}")
             image = ImageOps.fit(ImageOps.exif_transpose(opened).convert(mode), (size, size), Resampling.BICUBIC)
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{file} cannot be read as an image ({reason}): mend it, or take it away") from error
+        raise InputError(f"{file} cannot be read as an image ({reason(error)}): mend it, or take it away") from error
     return pil_to_tensor(image)
 
 

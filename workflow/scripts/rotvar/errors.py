@@ -11,11 +11,15 @@ class InputError(ValueError):
     """
 
 
-def damaged(path: str | Path, what: str, reason: object) -> InputError:
+def reason(error: BaseException) -> str:
+    """What an error says, in its first line; of one that says nothing, what it is."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def damaged(path: str | Path, what: str, error: BaseException) -> InputError:
     """The error for a file of the workflow that cannot be used: what it fails to be, why, and how to make it again."""
-    reason = (str(reason).strip() or type(reason).__name__).splitlines()[0]
     return InputError(
-        f"{path} {what} ({reason}): make it again with `snakemake --cores 1 --force {shlex.quote(str(path))}` "
+        f"{path} {what} ({reason(error)}): make it again with `snakemake --cores 1 --force {shlex.quote(str(path))}` "
         "and the other options of the study"
     )
 

@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from rotvar import generators
-from rotvar.errors import InputError
+from rotvar.errors import InputError, reason
 from rotvar.modes import evaluating
 
 
@@ -37,9 +37,7 @@ def build(factory: str, channels: int, image_size: int, classes: int, **options:
         network = make(**arguments)
     except Exception as error:
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise FactoryError(
-            f"{factory}({given}) fails ({_reason(error)}): correct the factory or its options"
-        ) from error
+        raise FactoryError(f"{factory}({given}) fails ({reason(error)}): correct the factory or its options") from error
     if not isinstance(network, nn.Module) or not any(True for _ in network.parameters()):
         raise FactoryError(f"{factory} gives a {type(network).__name__}: a torch.nn.Module with weights is needed")
     _check(factory, network, channels, image_size, classes)
@@ -59,7 +57,7 @@ def function(factory: str) -> Callable[..., Any]:
         found = getattr(importlib.import_module(module), name)
     except Exception as error:  # whatever the module does when it is imported
         raise FactoryError(
-            f"{factory} cannot be imported ({_reason(error)}): install its package, or run in the folder it lies in"
+            f"{factory} cannot be imported ({reason(error)}): install its package, or run in the folder it lies in"
         ) from error
     if not callable(found):
         raise FactoryError(
@@ -104,7 +102,7 @@ def _check(factory: str, network: nn.Module, channels: int, image_size: int, cla
                 scores = forward(network, images)
         except Exception as error:
             raise FactoryError(
-                f"the network of {factory} does not take images of {taken}{when} ({_reason(error)}){then}"
+                f"the network of {factory} does not take images of {taken}{when} ({reason(error)}){then}"
             ) from error
         if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 2 or scores.shape[1] < classes:
             given = " x ".join(map(str, scores.shape)) if isinstance(scores, torch.Tensor) else type(scores).__name__
@@ -127,7 +125,3 @@ def _trained(network: nn.Module, images: torch.Tensor) -> Any:
             return network.train()(images)
     finally:
         network.load_state_dict(before)
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -13,7 +13,7 @@ from tqdm import tqdm
 from rotvar import devices
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.columns import SUMMARY_STRATA, TURNED
-from rotvar.errors import InputError, out_of_memory
+from rotvar.errors import InputError, out_of_memory, reason
 from rotvar.fusions import Fusion
 from rotvar.modes import evaluating
 from rotvar.rotation import present_at_all, rotate
@@ -189,8 +189,8 @@ def _probe(
     except RuntimeError as error:
         if out_of_memory(error):
             raise
-        shape, reason = " x ".join(map(str, images.shape[1:])), str(error).splitlines()[0]
-        raise InputError(f"the network does not take images of {shape}, {images.dtype} ({reason})") from error
+        shape = " x ".join(map(str, images.shape[1:]))
+        raise InputError(f"the network does not take images of {shape}, {images.dtype} ({reason(error)})") from error
     if not outputs:
         raise InputError("the network has no layer that can be measured")
     for pattern in [*layers, *(channel_axes or {})]:
@@ -273,7 +273,7 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
             raise
         if len(batch) == 1:
             raise InputError(
-                f"memory ran out with a single image at all rotations ({str(error).splitlines()[0]}): use fewer angles "
+                f"memory ran out with a single image at all rotations ({reason(error)}): use fewer angles "
                 "or layers, or a device with more memory"
             ) from error
     # Here, and not in the except block, whose traceback keeps the failed batch in memory

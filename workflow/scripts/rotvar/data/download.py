@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from http.client import HTTPException
 from pathlib import Path
 
-from rotvar.errors import InputError
+from rotvar.errors import InputError, reason
 from rotvar.system.files import atomic
 
 log = logging.getLogger("rotvar")
@@ -63,4 +63,4 @@ def _download(url: str, path: Path, md5: str) -> None:
 def _reason(error: Exception) -> str:
     if isinstance(error, TimeoutError) or isinstance(getattr(error, "reason", None), TimeoutError):
         return f"it sent nothing for {TIMEOUT:g} s"
-    return (str(error).strip() or type(error).__name__).splitlines()[-1]
+    return reason(error)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rotvar.errors import InputError
+from rotvar.errors import InputError, reason
 
 T = TypeVar("T")
 
@@ -90,7 +90,7 @@ def unpickled(content: bytes) -> Any:
     try:
         return _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a pickle is a program: a damaged one can fail in any way
-        raise InputError(f"is no pickle of arrays and plain containers ({_reason(error)})") from error
+        raise InputError(f"is no pickle of arrays and plain containers ({reason(error)})") from error
 
 
 # What CIFAR's pickles are written with (protocol 2, by Python 2); no sets, objects, buffers
@@ -152,7 +152,3 @@ def _idx_header(data: bytes) -> str:
 
 def _times(shape: Sequence[int]) -> str:
     return " x ".join(map(str, shape))
-
-
-def _reason(error: Exception) -> str:
-    return (str(error) or type(error).__name__).splitlines()[0]

@@ -12,7 +12,7 @@ from torch import nn
 
 from rotvar import factory, generators
 from rotvar.catalogue import SMALLEST
-from rotvar.errors import InputError, damaged
+from rotvar.errors import InputError, damaged, reason
 from rotvar.models.all_convolutional import all_convolutional
 from rotvar.models.resnet import resnet
 from rotvar.models.simple_conv import simple_conv
@@ -144,8 +144,9 @@ def start_from(model: nn.Module, path: str | Path) -> None:
         _check_shapes(model, weights)
         model.load_state_dict(weights)
     except (OSError, SafetensorError, RuntimeError, ValueError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path} does not hold weights for this network ({reason}): name another file") from error
+        raise InputError(
+            f"{path} does not hold weights for this network ({reason(error)}): name another file"
+        ) from error
 
 
 def _memory(tensor: torch.Tensor) -> tuple[int, int]:

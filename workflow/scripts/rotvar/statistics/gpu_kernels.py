@@ -15,6 +15,7 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
+from rotvar.errors import reason
 from rotvar.statistics import operations
 
 log = logging.getLogger("rotvar")
@@ -126,8 +127,9 @@ def usable(device: torch.device) -> bool:
             expected += [*(operations.mean_and_max(each.flatten(2)) for each in layers), layers[-1]]
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     except Exception as error:
-        why = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        log.warning("statistics are computed by PyTorch's operations, because Triton does not work here (%s)", why)
+        log.warning(
+            "statistics are computed by PyTorch's operations, because Triton does not work here (%s)", reason(error)
+        )
         return False
     return True
 

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-from rotvar.errors import InputError, out_of_memory
+from rotvar.errors import InputError, out_of_memory, reason
 from rotvar.system import limits
 from rotvar.system.interruption import SIGNALS, Interrupted
 
@@ -76,8 +76,7 @@ def job(log: str | Path) -> Iterator[None]:
         if not out_of_memory(error):
             logger.exception("The job failed.")
             raise
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        sentence = f"Error: memory ran out ({reason}): run fewer jobs at a time, or give the job more memory"
+        sentence = f"Error: memory ran out ({reason(error)}): run fewer jobs at a time, or give the job more memory"
         logger.error(sentence)
         print(sentence, file=sys.stderr)
         sys.exit(1)
