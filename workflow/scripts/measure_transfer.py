@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def measure_transfer(subject: Subject, angles: int, measurement: dict[str, Any], output: str) -> None:
     """Write the variance of every unit of the subject, whose images are brought to the shape that the network takes and
-    normalized as its own training images were."""
+    normalized as its own training images were; `measurement` as in measure_variance."""
     test, description = subject.test, subject.description
     table = variance.measure(
         subject.model,
@@ -22,11 +22,9 @@ def measure_transfer(subject: Subject, angles: int, measurement: dict[str, Any],
         test.labels,
         test.classes,
         rotation.angles(angles),
-        aggregations=measurement["aggregations"],
-        firing_rate=measurement["firing_rate"],
-        precision=measurement["precision"],
         mean=subject.mean,
         std=subject.std,
+        **measurement,
     )
     results.write(table, output, subject.facts({"angles": angles} | measurement, N=len(test), R=angles))
 

@@ -25,6 +25,7 @@ def measure_variance(
     alone.
 
     `transformation`: the limits of its families and `samples`, how many values each of their parameters has.
+    `measurement`: aggregations, firing_rate and precision, as `variance.measure` takes them.
     """
     transform = Transformation({name: limit for name, limit in transformation.items() if name != "samples"})
     grid = transform.grid(transformation["samples"])
@@ -36,11 +37,9 @@ def measure_variance(
         grid,
         transform=transform,
         part=classes,
-        aggregations=measurement["aggregations"],
-        firing_rate=measurement["firing_rate"],
-        precision=measurement["precision"],
         mean=subject.mean,
         std=subject.std,
+        **measurement,
     )
     facts = subject.facts({"transformation": transformation} | measurement, N=sweep.images, R=len(grid))
     if classes is None:
