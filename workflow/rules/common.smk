@@ -1,9 +1,7 @@
 # What the rules share: the checked configuration, names, paths, and what a script depends on.
-import ast
 import os
 import sys
 from collections import defaultdict
-from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from rotvar.columns import POOLED, SUMMARY_STRATA, TURNED
 from rotvar.data import image_folder
 from rotvar.errors import InputError
 from rotvar.study import configuration, folders, forwarding, runs, sentences
+from rotvar.study.imports import module_files, with_imports
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -180,41 +179,7 @@ def code(script):
     Snakemake compares input files by content, so that a rule runs again when one of them was edited and not when a
     fresh clone gave it a new date.
     """
-    return sources([SCRIPTS / f"{script}.py"], SCRIPTS)
-
-
-def sources(files, root):
-    """These Python files and all that they import of the folder `root`, directly or not."""
-    found, waiting = [], [*files]
-    while waiting:
-        file = waiting.pop()
-        if file not in found:
-            found.append(file)
-            waiting += imports(file, root)
-    return sorted(map(str, found))
-
-
-@cache
-def imports(file, root):
-    """The modules in the folder `root` that a Python file in it names in its import statements."""
-    modules = set()
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"), str(file))):
-        if isinstance(node, ast.Import):
-            modules |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
-            package = file.relative_to(root).parent.parts
-            above = package[: len(package) - node.level + 1] if node.level else ()
-            named = ".".join([*above, *filter(None, [node.module])])
-            modules |= {named, *(f"{named}.{alias.name}" for alias in node.names)}
-    # rotvar.figures.theme also runs rotvar and rotvar.figures
-    names = {".".join(parts[:end]) for parts in (m.split(".") for m in modules) for end in range(1, len(parts) + 1)}
-    return [file for name in names for file in module_files(name, root)]
-
-
-def module_files(name, root):
-    """The file of a module in the folder `root`; none where it lies elsewhere."""
-    path = root.joinpath(*name.split("."))
-    return [file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()]
+    return with_imports([SCRIPTS / f"{script}.py"], SCRIPTS)
 
 
 def stop_at_wrong_networks():
@@ -262,7 +227,7 @@ def own_code(wildcards):
     if wildcards.model not in config["own_models"]:
         return []
     name = config["own_models"][wildcards.model]["factory"].partition(":")[0]
-    return sources(module_files(name, Path()), Path())
+    return with_imports(module_files(name, Path()), Path())
 
 
 def on_others(measured, **only):
