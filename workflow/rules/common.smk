@@ -313,10 +313,10 @@ def drawn(**only):
 def described_figures(wildcards):
     """The figures as declared, each with the rule that draws it."""
     shown, makers = drawn(), {}
-    captions = {figure["caption"] for figure in shown}
-    for declared in (one for one in FIGURES if one["caption"] in captions):
-        example = f"{config['results']}/figures/{declared['name'].format_map(EXAMPLE)}.png"
-        makers[declared["caption"]] = next(rule.name for rule in workflow.rules if rule.is_producer(example))
+    for one in shown:
+        if one["caption"] not in makers:  # the same rule draws all that share one
+            path = f"{config['results']}/figures/{one['name']}.png"
+            makers[one["caption"]] = next(rule.name for rule in workflow.rules if rule.is_producer(path))
     return [{**figure, "rule": makers[figure["caption"]]} for figure in shown]
 
 
