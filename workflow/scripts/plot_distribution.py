@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregations = snakemake.params.aggregations
-        variance = results.read(snakemake.input.variance, stratum=["all"], aggregation=aggregations)
+        variance = results.read(snakemake.input.variance, stratum="all", aggregation=aggregations)
         theme.save(distribution(variance, aggregations), *snakemake.output)

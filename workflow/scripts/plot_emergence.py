@@ -10,12 +10,11 @@ from rotvar.study.jobs import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregation = snakemake.wildcards.aggregation
         during, finished = (
-            results.read_one_by_one(files, summary.layer_means, stratum=["all"], aggregation=[aggregation])
+            results.read_one_by_one(files, summary.layer_means, stratum="all", aggregation=aggregation)
             for files in (snakemake.input.during, snakemake.input.finished)
         )
         history = results.read(snakemake.input.history)

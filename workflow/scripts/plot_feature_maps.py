@@ -12,5 +12,5 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        maps = results.read(snakemake.input.maps, image=[int(snakemake.wildcards.image)])
+        maps = results.read(snakemake.input.maps, image=int(snakemake.wildcards.image))
         theme.save(feature_maps(maps), *snakemake.output)

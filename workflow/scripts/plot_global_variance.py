@@ -11,7 +11,6 @@ from rotvar.study.jobs import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         values = results.read_one_by_one(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        variance = results.read(snakemake.input.variance, aggregation=[snakemake.wildcards.aggregation])
+        variance = results.read(snakemake.input.variance, aggregation=snakemake.wildcards.aggregation)
         strata = [*SUMMARY_STRATA, *theme.classes(variance)]
         for stratum, png, svg in zip(strata, snakemake.output.png, snakemake.output.svg, strict=True):
             theme.save(heatmap(variance, stratum, snakemake.wildcards.aggregation), png, svg)

@@ -10,7 +10,6 @@ from rotvar.study.jobs import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         variance = results.read_one_by_one(snakemake.input.variance, summary.last_layer)

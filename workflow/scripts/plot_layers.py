@@ -13,5 +13,5 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregation = snakemake.wildcards.aggregation
-        variance = results.read(snakemake.input.variance, aggregation=[aggregation])
+        variance = results.read(snakemake.input.variance, aggregation=aggregation)
         theme.save(by_layer(variance, aggregation), *snakemake.output)

@@ -12,6 +12,6 @@ if TYPE_CHECKING:
 
 if __name__ == "__main__":
     with job(snakemake.log[0]):
-        variance = results.read(snakemake.input.variance, stratum=["all"])
+        variance = results.read(snakemake.input.variance, stratum="all")
         floor = results.read(snakemake.input.floor) if snakemake.input.floor else None
         theme.save(measures(variance, snakemake.params.aggregation, floor), *snakemake.output)

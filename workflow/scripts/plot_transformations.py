@@ -10,11 +10,10 @@ from rotvar.study.jobs import job
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         aggregation = snakemake.wildcards.aggregation
-        where = {"stratum": ["all"], "aggregation": [aggregation]}
+        where = {"stratum": "all", "aggregation": aggregation}
         files = [*snakemake.input.rotation, *snakemake.input.others]
         values = summary.own_named(results.read_one_by_one(files, summary.global_variance, **where))
         theme.save(transformations(values, aggregation), *snakemake.output)

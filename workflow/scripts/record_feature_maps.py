@@ -30,7 +30,7 @@ def record_feature_maps(
             f"figures.feature_maps.images asks for image {max(images)}, but {subject.dataset} has {len(test)} test "
             f"images: choose from 0 to {len(test) - 1}"
         )
-    measured = results.read(variance, stratum=["all"])
+    measured = results.read(variance, stratum="all")
     aggregations = list(measured["aggregation"].unique())
     aggregation = "spatial" if "spatial" in aggregations else aggregations[0]
     measured = measured[measured["aggregation"] == aggregation]

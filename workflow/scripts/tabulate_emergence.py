@@ -10,12 +10,11 @@ if TYPE_CHECKING:
 
 CAPTION = "Mean normalized variance of every layer after some epochs of its training (0: before it), stratum all."
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         during, finished = (
             results.read_one_by_one(
-                files, summary.layer_means, stratum=["all"], aggregation=snakemake.params.aggregations
+                files, summary.layer_means, stratum="all", aggregation=snakemake.params.aggregations
             )
             for files in (snakemake.input.during, snakemake.input.finished)
         )

@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 CAPTION = "Mean normalized variance over the finite units of each layer: mean and std (n - 1) over seeds."
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         means = results.read_one_by_one(snakemake.input.variance, summary.layer_means, stratum=SUMMARY_STRATA)

@@ -14,7 +14,6 @@ CAPTION = (
     "and std (n - 1) over seeds."
 )
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         files = [*snakemake.input.rotation, *snakemake.input.others]

@@ -13,7 +13,6 @@ CAPTION = (
     "Global variance (mean normalized variance over all finite units of all layers): mean and std (n - 1) over seeds."
 )
 
-
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         values = results.read_one_by_one(snakemake.input.variance, summary.global_variance, stratum=SUMMARY_STRATA)
