@@ -17,7 +17,7 @@ rule download_dataset:
     params:
         # Together, because Snakemake compares the values of parameters as a set, without their names
         images=[config["data"]["train_images"], config["data"]["test_images"]],
-        own=lambda wildcards: config["own_data"].get(wildcards.dataset),
+        own=lookup(within=config, dpath="own_data/{dataset}", default=None),
         fingerprint=fingerprint,
     message:
         "Fetching {wildcards.dataset}"

@@ -157,7 +157,7 @@ rule record_feature_maps:
     params:
         expected=expected_network,
         images=lookup(within=config, dpath="figures/feature_maps/images"),
-        layers=lambda wildcards: config["figures"]["feature_maps"]["layers"].get(wildcards.model, []),
+        layers=lookup(within=config, dpath="figures/feature_maps/layers/{model}", default=[]),
         angles=lookup(within=config, dpath="measurement/angles"),
     message:
         "Recording feature maps of {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
