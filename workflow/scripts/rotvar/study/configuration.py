@@ -72,10 +72,9 @@ def plain(value: Any) -> Any:
 
 def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
     """The schema with the names that data sets and models may have: the catalogue's, and the configuration's own."""
-    own = [
-        list(section) if isinstance(section, dict) else [] for section in _sections(config, "own_data", "own_models")
-    ]
-    datasets, models = [*DATASETS, *own[0]], [*MODELS, *own[1]]
+    sections = [config.get(name) if isinstance(config, dict) else None for name in ("own_data", "own_models")]
+    own_data, own_models = (section if isinstance(section, dict) else {} for section in sections)
+    datasets, models = [*DATASETS, *own_data], [*MODELS, *own_models]
     pairs = [f"{dataset}/{model}" for dataset in datasets for model in models]
     names = {
         "dataset": datasets,
@@ -114,10 +113,6 @@ def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) 
         alone = config["datasets"][0]
         return [f"transfer measures networks on other data sets, but datasets has {alone} alone: name another one."]
     return []
-
-
-def _sections(config: Any, *names: str) -> list[Any]:
-    return [config.get(name) if isinstance(config, dict) else None for name in names]
 
 
 def _own(config: dict[str, Any]) -> Iterator[str]:
