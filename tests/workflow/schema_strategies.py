@@ -118,7 +118,8 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
 
 def _answerable(config: dict[str, Any]) -> dict[str, Any]:
     """Without the questions that this study cannot answer."""
-    asked = [name for name in config.get("questions", []) if not configuration.unanswerable(name, config, SCHEMA)]
+    whole = configuration.with_defaults(config, SCHEMA)
+    asked = [name for name in whole["questions"] if not configuration.unanswerable(name, whole)]
     return {"questions": asked} if "questions" in config else {}
 
 

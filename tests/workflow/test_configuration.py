@@ -608,15 +608,14 @@ def test_a_question_that_cannot_be_answered_is_a_sentence_if_it_is_asked(
 ) -> None:
     found = configuration.problems(study(questions=[question], **changes), SCHEMA)
     assert sentence in found
-    assert configuration.unanswerable(question, study(**changes), SCHEMA) == found
+    assert configuration.unanswerable(question, configuration.with_defaults(study(**changes), SCHEMA)) == found
     assert configuration.problems(study(**changes), SCHEMA) == []
 
 
 def test_questions_of_the_studies_of_the_repository_can_be_answered() -> None:
     demo = yaml.safe_load((ROOT / "profiles" / "demo" / "study.yaml").read_text())
-    for question in ("retraining", "emergence"):
-        assert configuration.unanswerable(question, study(), SCHEMA) == []
-        assert configuration.unanswerable(question, study(**demo), SCHEMA) == []
+    for question, one in product(("retraining", "emergence"), (study(), study(**demo))):
+        assert configuration.unanswerable(question, configuration.with_defaults(one, SCHEMA)) == []
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ STRATA = [*SUMMARY_STRATA, *(f"class_{number}" for number in range(CLASSES))]
 
 # Why questions cannot be answered by this study; not whether they are asked
 UNANSWERABLE = {
-    question: configuration.unanswerable(question, config, DESCRIBED)
+    question: configuration.unanswerable(question, config)
     for question in DESCRIBED["properties"]["questions"]["items"]["enum"]
 }
 

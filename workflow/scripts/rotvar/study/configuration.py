@@ -25,18 +25,21 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     and files of its own, and questions can be answered.
     """
     schema = named(schema, config)
-    if found := sentences.problems(config, schema) or [*_own(config)]:
+    if found := sentences.problems(config, schema):
+        return found
+    config = with_defaults(config, schema)
+    if found := [*_own(config)]:
         return found
     infos = known(config)
     return [
         *_classes(config, infos),
-        *_too_few(config, infos, schema),
+        *_too_few(config, infos),
         *_too_small(config["models"], infos),
         *_same_targets(config),
         *_transformations(config),
-        *_unmeasured(config, schema),
+        *_unmeasured(config),
         *_missing_images(config, infos),
-        *(sentence for question in config.get("questions", []) for sentence in unanswerable(question, config, schema)),
+        *(sentence for question in config["questions"] for sentence in unanswerable(question, config)),
     ]
 
 
@@ -70,6 +73,15 @@ def plain(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def with_defaults(part: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
+    """A mapping of the configuration, and those in it, with what the schema says where a key is missing."""
+    described = schema.get("properties", {})
+    whole = {key: one["default"] for key, one in described.items() if "default" in one} | part
+    return {
+        key: with_defaults(one, described.get(key, {})) if isinstance(one, dict) else one for key, one in whole.items()
+    }
+
+
 def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
     """The schema with the names that data sets and models may have: the catalogue's, and the configuration's own."""
     sections = [config.get(name) if isinstance(config, dict) else None for name in ("own_data", "own_models")]
@@ -91,21 +103,19 @@ def named(schema: dict[str, Any], config: Any) -> dict[str, Any]:
 
 def known(config: dict[str, Any]) -> dict[str, Info]:
     """What is known of each data set that a configuration names. Raises InputError as `image_folder.files` does."""
-    own = config.get("own_data", {})
+    own = config["own_data"]
     return {
         name: image_folder.info(name, **own[name]) if name in own else DATASETS[name] for name in config["datasets"]
     }
 
 
-def unanswerable(question: str, config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
+def unanswerable(question: str, config: dict[str, Any]) -> list[str]:
     """A sentence for each reason why a study cannot answer one of the `questions`, whether it asks it or not."""
-    described = schema["properties"].get(question, {}).get("properties", {})
-    parameters = {key: value["default"] for key, value in described.items()} | config.get(question, {})
     if question == "retraining":
-        return [*_retraining(parameters, list(config["trainings"]))]
+        return [*_retraining(config["retraining"], list(config["trainings"]))]
     if question == "emergence":
-        return [*_emergence(parameters["epochs"], config, schema)]
-    if question == "stability" and not set(POOLED).intersection(asked := _aggregations("figures", config, schema)):
+        return [*_emergence(config)]
+    if question == "stability" and not set(POOLED).intersection(asked := config["figures"]["aggregations"]):
         return [
             f"stability has no answer for {' and '.join(asked)} of figures.aggregations: add mean, max or sum there."
         ]
@@ -119,11 +129,11 @@ def _own(config: dict[str, Any]) -> Iterator[str]:
     """Names that something else has, folders without images and missing weights, in what is one's own."""
     taken = {"default", *DATASETS, *MODELS}
     for section in ("own_data", "own_models"):
-        for name in config.get(section, {}):
+        for name in config[section]:
             if name in taken:
                 yield f"{section}.{name}: the name '{name}' has another use: choose another."
             taken.add(name)
-    for name, own in config.get("own_data", {}).items():
+    for name, own in config["own_data"].items():
         try:
             classes = image_folder.files(own["folder"])["train"]
         except (InputError, OSError) as error:
@@ -131,7 +141,7 @@ def _own(config: dict[str, Any]) -> Iterator[str]:
             continue
         for stratum in (each for each in SUMMARY_STRATA if each in classes):
             yield f"own_data.{name} has a class '{stratum}', as another stratum is called: rename its folder."
-    for name, own in config.get("own_models", {}).items():
+    for name, own in config["own_models"].items():
         if (weights := own.get("weights")) is not None and not Path(weights).is_file():
             yield f"own_models.{name}.weights is {show(weights)}, which is no file: correct the path, or leave it out."
 
@@ -141,18 +151,16 @@ def _classes(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     if len(set(counts.values())) > 1:
         listed = ", ".join(f"{name} has {count}" for name, count in counts.items())
         yield f"datasets have different numbers of classes ({listed}): study them one by one."
-    shards, fewest = config.get("measurement", {}).get("shards", 1), min(counts.values())
+    shards, fewest = config["measurement"]["shards"], min(counts.values())
     if shards > fewest:
         yield f"measurement.shards is {shards}, but there are {fewest} classes: it must be at most {fewest}."
 
 
-def _too_few(config: dict[str, Any], infos: dict[str, Info], schema: dict[str, Any]) -> Iterator[str]:
-    data, convergence = config.get("data", {}), config.get("figures", {}).get("convergence", {})
-    default = schema["properties"]["figures"]["properties"]["convergence"]["properties"]["images"]["default"]
+def _too_few(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     images = {
-        "data.train_images": (data.get("train_images"), 1),
-        "data.test_images": (data.get("test_images"), 2),
-        "figures.convergence.images": (convergence.get("images", default), 2),
+        "data.train_images": (config["data"]["train_images"], 1),
+        "data.test_images": (config["data"]["test_images"], 2),
+        "figures.convergence.images": (config["figures"]["convergence"]["images"], 2),
     }
     for (name, info), (key, (limit, each)) in product(infos.items(), images.items()):
         fewest = each * len(info.classes)
@@ -179,7 +187,7 @@ def _too_small(models: list[str], infos: dict[str, Info]) -> Iterator[str]:
 
 
 def _transformations(config: dict[str, Any]) -> Iterator[str]:
-    for name, transformation in config.get("transformations", {}).items():
+    for name, transformation in config["transformations"].items():
         if not any(limit for family, limit in transformation.items() if family != "samples"):
             yield f"transformations.{name} changes nothing: give one of its limits a value above 0."
         if (combinations := demands.combinations(**transformation)) > MOST_COMBINATIONS:
@@ -189,14 +197,9 @@ def _transformations(config: dict[str, Any]) -> Iterator[str]:
             )
 
 
-def _aggregations(section: str, config: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    default = schema["properties"][section]["properties"]["aggregations"]["default"]
-    return config.get(section, {}).get("aggregations", default)
-
-
-def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    measured = _aggregations("measurement", config, schema)
-    for position, name in enumerate(_aggregations("figures", config, schema)):
+def _unmeasured(config: dict[str, Any]) -> Iterator[str]:
+    measured = config["measurement"]["aggregations"]
+    for position, name in enumerate(config["figures"]["aggregations"]):
         if name not in measured:
             yield (
                 f"figures.aggregations[{position}] is {show(name)}, which measurement.aggregations does not list: "
@@ -205,10 +208,10 @@ def _unmeasured(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]
 
 
 def _missing_images(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
-    limit = config.get("data", {}).get("test_images")
+    limit = config["data"]["test_images"]
     for name, info in infos.items():
         there = min(limit or info.test, info.test)
-        for position, image in enumerate(config.get("figures", {}).get("feature_maps", {}).get("images", [])):
+        for position, image in enumerate(config["figures"]["feature_maps"]["images"]):
             if image >= there:
                 yield (
                     f"figures.feature_maps.images[{position}] is {image}, but there are {there} test images of {name}: "
@@ -225,24 +228,22 @@ def _retraining(parameters: dict[str, Any], trainings: list[str]) -> Iterator[st
         yield f"retraining.from and retraining.to are both {show(parameters['to'])}: name two trainings."
 
 
-def _emergence(epochs: list[int], config: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
-    fewest = min(_trained(config, schema), key=lambda network: network[0], default=None)
+def _emergence(config: dict[str, Any]) -> Iterator[str]:
+    fewest = min(_trained(config), key=lambda network: network[0], default=None)
     if fewest is None:
         yield "emergence asks when in a training invariance appears, but all trainings have 0 epochs: train one."
         return
     last, network = fewest
-    for position, epoch in enumerate(epochs):
+    for position, epoch in enumerate(config["emergence"]["epochs"]):
         if epoch > last:
             yield f"emergence.epochs[{position}] is {epoch}, but {network} has {last} epochs: choose from 0 to {last}."
 
 
-def _trained(config: dict[str, Any], schema: dict[str, Any]) -> Iterator[tuple[int, str]]:
+def _trained(config: dict[str, Any]) -> Iterator[tuple[int, str]]:
     """The epochs of each network that is trained, and what to call it."""
-    recipes = config.get("training", {})
-    default = schema["properties"]["training"]["properties"]["default"]["properties"]["epochs"]["default"]
     for dataset, model, (name, training) in product(config["datasets"], config["models"], config["trainings"].items()):
-        said = [recipes.get(key, {}) for key in ("default", dataset, model, f"{dataset}/{model}")]
-        epochs = [one["epochs"] for one in [{"epochs": default}, *said] if "epochs" in one][-1]
+        recipes = [config["training"].get(key, {}) for key in ("default", dataset, model, f"{dataset}/{model}")]
+        epochs = [recipe["epochs"] for recipe in recipes if "epochs" in recipe][-1]
         if own := training.get("epochs"):
             epochs = own
         if own != 0:
