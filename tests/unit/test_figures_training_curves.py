@@ -60,3 +60,21 @@ def test_one_epoch_is_a_point_and_its_spread_a_bar() -> None:
     assert not figure.axes[0].collections
     bars = training_curves(first).axes[0].collections[0].get_segments()
     assert bars[0][:, 1].tolist() == pytest.approx([2 - 2**0.5, 2 + 2**0.5])
+
+
+def test_of_one_epoch_the_axis_has_that_epoch_and_the_training_sets_point_is_hollow() -> None:
+    figure = training_curves(HISTORY[(HISTORY["epoch"] == 1) & (HISTORY["seed"] == 0)])
+    for axes in figure.axes:
+        assert [tick for tick in axes.get_xticks() if axes.get_xlim()[0] <= tick <= axes.get_xlim()[1]] == [1]
+        assert [to_hex(line.get_markerfacecolor()).upper() for line in axes.lines] == [
+            "#FFFFFF",
+            theme.TRAININGS["unrotated"],
+            "#FFFFFF",
+            theme.TRAININGS["rotated"],
+        ]
+    key = [handle.get_markerfacecolor() for handle in figure.legends[0].legend_handles[2:]]
+    assert key == ["white", "#333333"]
+
+
+def test_a_line_at_an_accuracy_of_1_is_inside_the_panel() -> None:
+    assert training_curves(HISTORY.assign(accuracy=1.0)).axes[1].get_ylim() == (0, 1.03)
