@@ -128,6 +128,16 @@ def test_sixteen_angles_are_named_every_45_degrees() -> None:
     assert figure.axes[1].get_images()[0].get_array().shape == (1, 16)
 
 
+@pytest.mark.parametrize("number", [7, 10, 11, 13, 360])
+def test_angles_that_are_no_multiples_of_45_degrees_are_on_an_axis_that_has_those(number: int) -> None:
+    step = 360 / number
+    angles = [f"{-180 + step * place:g}" for place in range(number)]
+    below = accuracy_by_angle(table([(angle, "a", 10, 5, "rotated", 0) for angle in angles])).axes[1]
+    named = np.arange(-180, 180 - step + 1, 45)
+    assert [label.get_text() for label in below.get_xticklabels()] == [f"{n:g}".replace("-", "−") for n in named]
+    np.testing.assert_allclose(below.get_xticks(), (named + 180) / step, atol=1e-5)  # columns, from 0
+
+
 def test_one_class_with_a_name_of_40_characters() -> None:
     figure = accuracy_by_angle(table([("0", "x" * 40, 10, 5, "rotated", 0)]))
     figure.draw_without_rendering()

@@ -23,8 +23,11 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     table = accuracy[accuracy["angle"].astype(str) != "random"]
     table = table.assign(angle=table["angle"].astype(str).astype(float), share=table["correct"] / table["n"])
     angles = np.sort(table["angle"].unique())
+    few = len(angles) <= 9 and not (angles % 1).any()
+    named = angles if few else np.arange(-180, angles[-1] + 1, 45)  # whether or not it was measured there
     classes = theme.classes(table, "class")
     names = [theme.shorten(name, 24) for name in classes]
+    x = np.arange(len(angles))
     trainings = theme.trainings(table)
     colours = theme.colours(trainings, theme.TRAININGS)
     height = max(1.2, 0.24 * len(classes))
@@ -38,7 +41,6 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
         pair, column = divmod(position, columns)
         above, below = grid[2 * pair : 2 * pair + 2, column]
         shares = summary.over_seeds(summary.accuracy_by_angle(rows), "accuracy").set_index("angle").reindex(angles)
-        x = np.arange(len(angles))
         above.plot(x, shares["accuracy"], marker="o", markersize=3.5, color=colours[training])
         seeds.band(above, x, shares["accuracy"], shares["std"], colours[training])
         above.set(ylim=(0, 1.03))
@@ -57,8 +59,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
         )
         below.spines[:].set_visible(False)
         below.tick_params(length=0, labelbottom=True)  # in every row of pairs
-        ticks = [place for place, angle in enumerate(angles) if len(angles) <= 9 or angle % 45 == 0]
-        below.set_xticks(ticks, [f"{angles[place]:g}".replace("-", "−") for place in ticks])
+        below.set_xticks(np.interp(named, angles, x), [f"{angle:g}".replace("-", "−") for angle in named])
         below.set_xlabel("angle (degrees, counter-clockwise)")
         if column == 0:
             above.set_ylabel("accuracy,\nall classes")
