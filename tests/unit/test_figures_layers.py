@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from figure_tables import seeds, variance
 from matplotlib.colors import to_hex
+from matplotlib.textpath import TextPath
 
 from rotvar.figures import layer_axis, theme
 from rotvar.figures.classes import by_class
@@ -56,6 +57,15 @@ def test_classes_of_several_seeds_are_means_with_their_global_value_beside_them(
     assert figure.get_suptitle().endswith("mean ± std over 2 seeds")
     figure.draw_without_rendering()
     assert all(label.get_window_extent().x0 > 0 for label in figure.axes[0].get_yticklabels())
+
+
+@pytest.mark.parametrize("name", ["قطة", "חתול 2"])
+def test_the_global_value_of_a_class_is_mean_and_std_also_beside_letters_from_right_to_left(name: str) -> None:
+    figure = by_class(seeds({"conv": [1.0]}, {"conv": [3.0]}, strata=[name]), "mean")
+    (label,) = figure.axes[0].get_yticklabels()
+    drawn, value = (TextPath((0, 0), text).vertices for text in (label.get_text(), "2.000 ± 1.414"))
+    at_the_end = drawn[-len(value) :]  # letters are drawn from left to right
+    np.testing.assert_allclose(at_the_end - at_the_end[0], value - value[0], atol=0.05)
 
 
 def test_infinite_and_missing_units_do_not_count_and_a_layer_of_them_is_a_gap() -> None:

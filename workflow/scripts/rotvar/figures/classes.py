@@ -1,5 +1,7 @@
 """Where in the network the invariance lives, class by class: mean normalized variance by layer and class."""
 
+import unicodedata
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -39,7 +41,9 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
         axis = "class and global value"
         for training, rows in theme.trainings(shown).items():
             ours = seeds.global_values(rows)
-            labels[training] = [f"{name}   {ours.get(each, '–')}" for name, each in zip(names, classes, strict=True)]
+            labels[training] = [
+                f"{_left_to_right(name)}   {ours.get(each, '–')}" for name, each in zip(names, classes, strict=True)
+            ]
     left = 0.4 + 0.068 * max(len(label) for panel in labels.values() for label in panel)
     marks = scale.marks(everything, end)
     page = layer_axis.panels(layers, len(tables), max(1.5, _ROW * len(classes)), left=left, legend=marks, bar=True)
@@ -53,3 +57,10 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
     scale.bar(page.figure, image, page.bar, "mean normalized variance")
     theme.heading(page.figure, shown, "each class by itself", f"aggregation: {aggregation}", seeds.shown(shown))
     return page.figure
+
+
+def _left_to_right(name: str) -> str:
+    """The name between marks that keep what stands beside it from left to right: after letters that go from right to
+    left, as Arabic and Hebrew do, mean ± std would be written std ± mean."""
+    turns = any(unicodedata.bidirectional(letter) in ("R", "AL") for letter in name)
+    return f"\u200e{name}\u200e" if turns else name
