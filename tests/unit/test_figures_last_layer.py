@@ -1,6 +1,7 @@
 """The last layer: output unit by class of the images."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -67,3 +68,16 @@ def test_one_unit_and_one_class(value: float, drawn: float) -> None:
     (label,) = figure.axes[0].get_xticklabels()
     assert len(label.get_text()) == 20
     assert label.get_window_extent().y0 > 0
+
+
+@pytest.mark.parametrize(("classes", "every"), [(40, 1), (100, 3)])
+def test_names_of_many_classes_do_not_hide_each_other(classes: int, every: int) -> None:
+    names = [f"{number:03}" for number in range(classes)]
+    figure = last_layer(variance({"rotated": {"fc": [1.0] * classes}}, strata=names, dataset="mine"))
+    figure.draw_without_rendering()
+    for axis, what in [(figure.axes[0].xaxis, "class of the images"), (figure.axes[0].yaxis, "output unit")]:
+        assert axis.get_ticklocs().tolist() == list(range(0, classes, every))
+        assert [label.get_text() for label in axis.get_ticklabels()] == names[::every]
+        places = [label.get_window_extent() for label in axis.get_ticklabels()]
+        assert not [one for one, other in pairwise(places) if one.overlaps(other)]
+        assert axis.get_label_text() == what + (f" (one name in {every})" if every > 1 else "")

@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 
 from rotvar import summary
 from rotvar.columns import SUMMARY_STRATA
-from rotvar.figures import scale, seeds, theme
+from rotvar.figures import layer_axis, scale, seeds, theme
 
 _CELL = 0.42  # inches, up to ...
 _WIDEST = 6.0  # ... inches of a panel
+_LABEL = 0.13  # inches of a name of 8 points
 _WRITTEN = 12  # classes up to which the values are written into the cells
 
 
@@ -40,6 +41,7 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     outputs = columns if units == len(names) else [str(unit) for unit in range(units)]
 
     width, height = (min(_CELL * count, _WIDEST) for count in (len(names), units))
+    every_class, every_unit = (math.ceil(count * _LABEL / _WIDEST) for count in (len(names), units))
     letters = 0.065 * max(map(len, columns))
     width, height = max(width, 2.0) + letters + 0.5, max(height, 1.2) + letters + 0.9
     in_row = theme.per_row(len(tables), width)
@@ -51,9 +53,10 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     all_axes = all_axes[: len(tables)]
     for axes, (training, values) in zip(all_axes, tables.items(), strict=True):
         image = scale.draw(axes, values, end, extent=(-0.5, len(names) - 0.5, units - 0.5, -0.5))
-        axes.set_xticks(range(len(names)), columns, rotation=90)
-        axes.set_yticks(range(units), outputs)
-        axes.set(xlabel="class of the images", ylabel="output unit")
+        axes.set_xticks(range(0, len(names), every_class), columns[::every_class], rotation=90)
+        axes.set_yticks(range(0, units, every_unit), outputs[::every_unit])
+        axes.set(xlabel=layer_axis.named("class of the images", every_class))
+        axes.set(ylabel=layer_axis.named("output unit", every_unit))
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         rows = trainings[training]

@@ -64,6 +64,11 @@ def shorten(name: str, most: int = 32) -> str:
     return theme.shorten(name, most)
 
 
+def named(axis: str, every: int) -> str:
+    """The label of an axis on which every second, third, ... name is written."""
+    return axis + (f" (one name in {every})" if every > 1 else "")
+
+
 @dataclass(frozen=True)
 class Panels:
     """A figure of panels whose x axes are layers, and what stands around them."""
@@ -157,4 +162,4 @@ def _draw_strip(axes: Axes, layers: pd.DataFrame, height: float) -> Axes:
 def _write_names(strip: Axes, names: list[str], every: int, axis: str) -> None:
     strip.set_xticks(range(0, len(names), every), names[::every], rotation=90, fontsize=7)
     strip.tick_params(axis="x", length=2, pad=1.5)
-    strip.set_xlabel(axis + (f" (one name in {every})" if every > 1 else ""))
+    strip.set_xlabel(named(axis, every))
