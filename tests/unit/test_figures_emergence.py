@@ -38,6 +38,13 @@ def test_a_value_that_is_missing_is_marked() -> None:
     assert "missing" in [text.get_text() for text in figure.legends[0].get_texts()]
 
 
+def test_a_layer_that_one_training_lacks_is_marked_as_missing() -> None:
+    table = emerging(variance())
+    figure = emergence(table[(table["training"] != "rotated") | (table["layer"] != "fc")], history(), "mean")
+    assert figure.axes[1].get_images()[0].get_array().mask[:, 1].all()
+    assert "missing" in [text.get_text() for text in figure.legends[0].get_texts()]
+
+
 def test_one_network_of_one_seed_at_a_time() -> None:
     table = pd.concat([emerging(variance(seed=seed)) for seed in (0, 1)])
     with pytest.raises(InputError, match="The figure shows one seed"):

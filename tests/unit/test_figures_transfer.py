@@ -57,6 +57,20 @@ def test_layers_have_a_line_for_each_data_set_and_the_own_one_is_black() -> None
     assert legend[-3:] == ["on MNIST", "on Fashion-MNIST", "on CIFAR10"]
 
 
+@pytest.mark.parametrize("unknown", [np.nan, 100.0])
+def test_the_marks_of_cells_stand_below_the_axis_and_also_name_those_that_were_not_measured(unknown: float) -> None:
+    table = pd.concat([values("cifar10"), values("mnist")])
+    cell = (table["dataset"] == "mnist") & (table["measured_on"] == "cifar10")
+    table["global_variance"] = table["global_variance"].mask(cell, unknown)
+    for drawn, entry in [(table, "above the scale" if unknown == 100 else "missing"), (table[~cell], "missing")]:
+        figure = transfer(drawn, "mean")
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == [entry]
+        figure.draw_without_rendering()
+        marks = figure.legends[0].get_window_extent()
+        assert not [axes for axes in figure.axes if axes.xaxis.label.get_window_extent().overlaps(marks)]
+        assert not [text for text in figure.texts if text.get_window_extent().overlaps(marks)]
+
+
 def test_an_aggregation_that_was_not_measured_is_refused() -> None:
     with pytest.raises(InputError, match="There is no aggregation 'max' in the table"):
         transfer(values(), "max")

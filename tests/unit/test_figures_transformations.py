@@ -34,6 +34,18 @@ def test_a_panel_for_each_data_set_and_model_on_one_scale() -> None:
     assert len({one.get_images()[0].get_clim() for one in axes}) == 1
 
 
+def test_the_marks_of_cells_stand_below_the_axis_and_also_name_those_that_were_not_measured() -> None:
+    table = values()
+    cell = (table["training"] == "rotated") & (table["transformation"] == "scale")
+    for drawn in (table.assign(global_variance=table["global_variance"].mask(cell)), table[~cell]):
+        figure = transformations(drawn, "mean")
+        assert [text.get_text() for text in figure.legends[0].get_texts()] == ["missing"]
+        figure.draw_without_rendering()
+        marks = figure.legends[0].get_window_extent()
+        assert not [axes for axes in figure.axes if axes.xaxis.label.get_window_extent().overlaps(marks)]
+        assert not [text for text in figure.texts if text.get_window_extent().overlaps(marks)]
+
+
 def test_a_cell_of_several_seeds_is_their_mean_with_its_spread() -> None:
     table = pd.concat([values(seed=0), values(seed=1).assign(global_variance=lambda t: t["global_variance"] + 1)])
     figure = transformations(table, "mean")

@@ -25,14 +25,19 @@ def emergence(means: pd.DataFrame, history: pd.DataFrame, aggregation: str, stra
     trainings = theme.trainings(shown)
     colours = theme.colours(trainings, theme.TRAININGS)
     end = scale.top(shown["normalized_variance"])
-    marks = scale.marks(shown["normalized_variance"], end)
-    height = max(_ROW * max(rows["epoch"].nunique() for rows in trainings.values()), _LOWEST)
-    page = layer_axis.panels(layers, len(trainings), height, left=1.15, title=0.3, legend=marks, bar=True)
-    for axes, (training, rows) in zip(page.axes, trainings.items(), strict=True):
-        cells = rows.pivot(index="epoch", columns="layer_index", values="normalized_variance").sort_index()
-        values = cells.reindex(columns=layers["layer_index"]).to_numpy(np.float64)
-        image = scale.draw(axes, values, end, extent=(-0.5, len(layers) - 0.5, len(values) - 0.5, -0.5))
-        axes.set_yticks(range(len(values)), _labels(cells.index, theme.at(history, {"training": training})))
+    panels = {
+        training: rows.pivot(index="epoch", columns="layer_index", values="normalized_variance")
+        .reindex(columns=layers["layer_index"])
+        .sort_index()
+        .astype("float64")
+        for training, rows in trainings.items()
+    }
+    marks = scale.marks(np.concatenate(list(panels.values())), end)
+    height = max(_ROW * max(map(len, panels.values())), _LOWEST)
+    page = layer_axis.panels(layers, len(panels), height, left=1.15, title=0.3, legend=marks, bar=True)
+    for axes, (training, cells) in zip(page.axes, panels.items(), strict=True):
+        image = scale.draw(axes, cells.to_numpy(), end, extent=(-0.5, len(layers) - 0.5, len(cells) - 0.5, -0.5))
+        axes.set_yticks(range(len(cells)), _labels(cells.index, theme.at(history, {"training": training})))
         axes.set_ylabel("epoch (accuracy)")
         axes.tick_params(axis="y", length=0)
         axes.spines[:].set_visible(False)

@@ -38,6 +38,7 @@ def transfer(values: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fi
     height = len(models) * (0.6 + _ROW * len(rows)) + below + 0.9
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(len(models), len(trainings), squeeze=False, sharex=True, sharey=True)
+    drawn = []
     for (row, column), axes in np.ndenumerate(grid):
         network = theme.at(table, {"model": models[row], "training": trainings[column]})
         means, stds = (
@@ -46,12 +47,14 @@ def transfer(values: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fi
             .to_numpy(np.float64)
             for value in ("global_variance", "std")
         )
+        drawn.append(means)
         image = scale.matrix(axes, means, stds, end, row_names, column_names)
         names = (theme.model_title(models[row]), theme.trained(trainings[column], 20))
         axes.set_title("\n".join(filter(None, names)))
     figure.supylabel("trained on", fontsize=9)
-    figure.supxlabel("measured on", fontsize=9)
-    scale.key(figure, list(grid.flat), image, table["global_variance"], "global value")
+    for axes in grid[-1]:
+        axes.set_xlabel("measured on")
+    scale.key(figure, list(grid.flat), image, drawn, "global value")
     theme.headline(
         figure,
         "Trained on one data set, measured on others",

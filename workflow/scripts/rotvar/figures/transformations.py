@@ -36,14 +36,17 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
     height = len(models) * (above + _ROW * len(rows)) + below + 0.8
     figure = Figure(figsize=(width, height), layout="constrained")
     grid = figure.subplots(len(models), len(datasets), squeeze=False, sharex=True, sharey=True)
+    drawn = []
     for (row, column), axes in np.ndenumerate(grid):
         network = theme.at(table, {"dataset": datasets[column], "model": models[row]})
         means, stds = (_cells(network, value, rows, columns) for value in ("global_variance", "std"))
+        drawn.append(means)
         image = scale.matrix(axes, means, stds, end, row_names, column_names)
         axes.set_title(f"{theme.dataset_title(datasets[column])}\n{theme.model_title(models[row])}")
     figure.supylabel("trained", fontsize=9)
-    figure.supxlabel("measured under", fontsize=9)
-    scale.key(figure, list(grid.flat), image, table["global_variance"], "global value")
+    for axes in grid[-1]:
+        axes.set_xlabel("measured under")
+    scale.key(figure, list(grid.flat), image, drawn, "global value")
     theme.headline(
         figure,
         "Trainings against transformations",
