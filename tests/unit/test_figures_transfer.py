@@ -57,6 +57,17 @@ def test_layers_have_a_line_for_each_data_set_and_the_own_one_is_black() -> None
     assert legend[-3:] == ["on MNIST", "on Fashion-MNIST", "on CIFAR10"]
 
 
+def test_a_data_set_has_one_colour_in_the_figures_of_all_networks_but_its_own() -> None:
+    colours: dict[str, set[str]] = {}
+    for own in ("mnist", "fashion_mnist", "cifar10"):
+        figure = transfer_by_layer(means(dataset=own), "mean")
+        for text, handle in zip(figure.legends[0].get_texts(), figure.legends[0].legend_handles, strict=True):
+            if text.get_text().startswith("on "):
+                colours.setdefault(text.get_text(), set()).add(handle.get_color())  # type: ignore[union-attr]
+    assert [len(found) for found in colours.values()] == [2, 2, 2]  # black, and the other
+    assert len(set.union(*colours.values())) == 4
+
+
 @pytest.mark.parametrize("unknown", [np.nan, 100.0])
 def test_the_marks_of_cells_stand_below_the_axis_and_also_name_those_that_were_not_measured(unknown: float) -> None:
     table = pd.concat([values("cifar10"), values("mnist")])

@@ -82,7 +82,7 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
     trainings = theme.trainings(table)
     own = str(table["dataset"].iloc[0])
     measured = theme.in_order(table["measured_on"], dict.fromkeys([own, *DATASETS]))
-    colours = theme.colours(measured, {own: _OWN})
+    colours = theme.colours(theme.in_order(table["measured_on"], DATASETS), {}) | {own: _OWN}
     key = [
         Line2D([], [], color=colours[name], linewidth=3, label=f"on {theme.shorten(theme.dataset_title(name), 20)}")
         for name in measured
