@@ -204,6 +204,14 @@ def test_the_titles_of_several_seeds_have_room(layers: int) -> None:
     assert not boxes[1].overlaps(figure.axes[0].get_window_extent())
 
 
+def test_the_heading_can_be_read_whatever_data_set_model_and_class_are_called() -> None:
+    name = "a class whose name is a whole sentence, as names of folders may be, and goes on and on"
+    table = variance(strata=["all", name], dataset="d" * 50, model="m" * 50)
+    (heading,) = heatmap(table, name, "mean").texts
+    assert heading.get_fontsize() > 5
+    assert [len(part) for part in heading.get_text().split("  ·  ")[:3]] == [32, 32, 41]
+
+
 def test_an_unknown_stratum_is_an_error() -> None:
     with pytest.raises(InputError, match="no stratum 'cat' in the table: choose one of all"):
         heatmap(variance(), "cat", "mean")

@@ -104,6 +104,15 @@ def test_all_is_drawn_inside_and_no_title_hides_another(figure: str, trainings: 
     assert not [(one, other) for place, one in enumerate(shown) for other in shown[:place] if one.overlaps(other)]
 
 
+@pytest.mark.parametrize("figure", COMPARING)
+def test_all_is_drawn_inside_and_no_title_hides_another_whatever_networks_are_called(figure: str) -> None:
+    table = networks(LONG[:3], 2)
+    table = pd.concat([table.assign(dataset=f"data_set_{letter}_" * 4, model=letter * 50) for letter in "ab"])
+    is_whole(drawn := VARIANCE_FIGURES[figure](table))
+    shown = titles(drawn)
+    assert not [(one, other) for place, one in enumerate(shown) for other in shown[:place] if one.overlaps(other)]
+
+
 @pytest.mark.parametrize("figure", [name for name in VARIANCE_FIGURES if name not in COMPARING] + ["accuracy_by_angle"])
 def test_a_figure_of_five_trainings_is_no_wider_than_a_page(figure: str) -> None:
     assert draw(figure, FIVE, 1).get_figwidth() < 16  # inches

@@ -55,13 +55,14 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
                 theirs = theme.at(published, place).set_index("model").reindex(models)["global_variance"]
                 axes.plot(x, theirs, **_PUBLISHED)
         axes.set_xlim(-0.5, len(models) - 0.5)
-        axes.set_xticks(range(len(models)), [theme.model_title(name) for name in models], rotation=30, ha="right")
+        names = [theme.shorten(theme.model_title(name), theme.LETTERS) for name in models]
+        axes.set_xticks(range(len(models)), names, rotation=30, ha="right")
         axes.tick_params(axis="x", length=0)
         axes.grid(axis="y")
         for edge in np.arange(1, len(models)) - 0.5:
             axes.axvline(edge, color="#E3E3E3", linewidth=0.6)
         if row == 0:
-            axes.set_title(theme.dataset_title(datasets[column]))
+            axes.set_title(theme.shorten(theme.dataset_title(datasets[column]), theme.LETTERS))
         if column == 0:
             axes.set_ylabel(f"aggregation: {aggregations[row]}")
     highest = table["global_variance"] + table["std"].fillna(0)

@@ -54,8 +54,8 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
         theme.name_training(axes, training, colours[training], *titles[training])
         _count_units(axes, page.ticks, [len(column) for column in columns])
     scale.bar(page.figure, image, page.bar)
-    order = "sorted units" if sort else ""
-    theme.heading(page.figure, shown, f"stratum: {stratum}", f"aggregation: {aggregation}", order, over_seeds)
+    details = (f"stratum: {theme.shorten(stratum)}", f"aggregation: {aggregation}", "sorted units" if sort else "")
+    theme.heading(page.figure, shown, *details, over_seeds)
     return page.figure
 
 

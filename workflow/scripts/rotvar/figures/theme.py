@@ -76,7 +76,7 @@ PANELS = "Panels"
 _PANEL = "panel of "  # labels the axes of one training
 
 _PAGE = 15.0  # inches of the widest row of panels
-LETTERS = 24  # of a training's name: a panel has room for as many above it
+LETTERS = 24  # of a training's, data set's or model's name: a panel has room for as many above it
 
 # Inches of a legend in letters of 8 points: of a row, of a letter, and of what an entry has beside its words.
 LEGEND_ROW, _LETTER, _BESIDE = 0.19, 0.06, 0.53
@@ -237,7 +237,7 @@ def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:
     names = []
     for column, title in (("dataset", dataset_title), ("model", model_title)):
         if column in table.columns and table[column].nunique() == 1:
-            names.append(title(str(table[column].iloc[0])))
+            names.append(shorten(title(str(table[column].iloc[0]))))
     headline(figure, *names, *details)
 
 

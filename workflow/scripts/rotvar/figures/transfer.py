@@ -49,7 +49,7 @@ def transfer(values: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fi
         )
         drawn.append(means)
         image = scale.matrix(axes, means, stds, end, row_names, column_names)
-        names = (theme.model_title(models[row]), theme.trained(trainings[column], 20))
+        names = (theme.shorten(theme.model_title(models[row]), theme.LETTERS), theme.trained(trainings[column], 20))
         axes.set_title("\n".join(filter(None, names)))
     figure.supylabel("trained on", fontsize=9)
     for axes in grid[-1]:

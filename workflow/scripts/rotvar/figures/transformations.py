@@ -42,7 +42,8 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
         means, stds = (_cells(network, value, rows, columns) for value in ("global_variance", "std"))
         drawn.append(means)
         image = scale.matrix(axes, means, stds, end, row_names, column_names)
-        axes.set_title(f"{theme.dataset_title(datasets[column])}\n{theme.model_title(models[row])}")
+        names = (theme.dataset_title(datasets[column]), theme.model_title(models[row]))
+        axes.set_title("\n".join(theme.shorten(name, theme.LETTERS) for name in names))
     figure.supylabel("trained", fontsize=9)
     for axes in grid[-1]:
         axes.set_xlabel("measured under")
