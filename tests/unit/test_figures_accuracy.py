@@ -79,6 +79,11 @@ def test_bars_of_several_trainings_are_all_shown_and_hide_neither_each_other_nor
 TWO_SEEDS = table([("0", "a", 10, 5, "rotated", 0), ("0", "a", 10, 7, "rotated", 1)])
 
 
+def test_accuracies_are_written_in_black_on_pale_bars() -> None:
+    (axes,) = accuracy_bars(under(["unrotated", *"abcde"], TWO, "correct")).axes
+    assert [text.get_color() for text in axes.texts[::2]] == ["white", "white", "black", "black", "white", "black"]
+
+
 def test_seeds_are_a_mean_and_a_standard_deviation() -> None:
     (axes,) = (figure := accuracy_bars(TWO_SEEDS)).axes
     assert axes.patches[0].get_height() == pytest.approx(0.6)

@@ -10,7 +10,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from figure_tables import FIVE, variance
-from matplotlib.colors import to_hex
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from PIL import Image
@@ -102,6 +102,17 @@ def test_colours_are_fixed_for_known_names_and_different_for_others() -> None:
     assert colours["rotated"] == theme.TRAININGS["rotated"]
     assert len(set(colours.values()) | set(theme.TRAININGS.values())) == len(theme.TRAININGS) + 2
     assert len({*theme.TRAININGS.values(), *theme.MODEL_COLOURS.values()}) == 8
+
+
+def test_letters_can_be_read_on_every_colour_of_a_training() -> None:
+    def luminance(colour: str) -> float:  # of WCAG 2
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
+        return float(np.dot([0.2126, 0.7152, 0.0722], parts))
+
+    names = [*theme.TRAININGS, *"abcde"]
+    for colour in theme.colours(names, theme.TRAININGS).values():
+        lighter, darker = sorted([luminance(colour), luminance(theme.on(colour))], reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) > 3
 
 
 def test_trainings_are_in_order_unrotated_first() -> None:

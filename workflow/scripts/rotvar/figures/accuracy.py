@@ -43,7 +43,8 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
         for place, share in zip(x, ours["accuracy"], strict=True):
             if np.isfinite(share):
                 look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
-                axes.text(place, 0.02, f"{share:.1%}", color="white" if share > 0.08 else "black", **look)
+                colour = theme.on(colours[training]) if share > 0.08 else "black"
+                axes.text(place, 0.02, f"{share:.1%}", color=colour, **look)
         if theirs is not None:
             points = theirs[theirs["training"] == training].set_index("test").reindex(list(TESTS))["accuracy"]
             axes.plot(x, points, markersize=6, **theme.PUBLISHED)

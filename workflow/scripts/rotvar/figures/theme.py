@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
@@ -134,6 +135,12 @@ def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
     names = list(names)
     spare = iter(_SPARE * len(names))
     return {name: known[name] if name in known else next(spare) for name in names}
+
+
+def on(colour: str) -> str:
+    """White, or black where white could not be read: the colour of letters on a colour."""
+    red, green, blue = (part**2.2 for part in to_rgb(colour))
+    return "black" if 0.2126 * red + 0.7152 * green + 0.0722 * blue > 0.28 else "white"  # luminance; contrast below 3
 
 
 def dataset_title(name: str) -> str:
