@@ -76,5 +76,11 @@ def test_of_one_epoch_the_axis_has_that_epoch_and_the_training_sets_point_is_hol
     assert key == ["white", "#333333"]
 
 
+def test_the_key_has_a_disc_of_a_split_only_where_one_is_drawn() -> None:
+    untrained = pd.DataFrame([(0, "test", 2.3, 0.1, "untrained", 0)], columns=HISTORY.columns)
+    key = training_curves(pd.concat([HISTORY, untrained])).legends[0].legend_handles
+    assert [handle.get_marker() for handle in key[-2:]] == ["None", "o"]  # training set, test set
+
+
 def test_a_line_at_an_accuracy_of_1_is_inside_the_panel() -> None:
     assert training_curves(HISTORY.assign(accuracy=1.0)).axes[1].get_ylim() == (0, 1.03)

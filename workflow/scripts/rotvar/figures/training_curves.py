@@ -26,14 +26,19 @@ def training_curves(history: pd.DataFrame) -> Figure:
     colours = theme.colours(trainings, theme.TRAININGS)
     over_seeds = seeds.shown(history)
     # a line of one point would not show, nor would its band
-    points = {training for training, rows in trainings.items() if rows["epoch"].nunique() == 1}
+    points = {
+        (training, split)
+        for training, rows in trainings.items()
+        for split, those in rows.groupby("split", observed=True)
+        if those["epoch"].nunique() == 1
+    }
     figure = Figure(figsize=(8.0, 3.4), layout="constrained")
     for axes, column in zip(figure.subplots(1, 2), ("loss", "accuracy"), strict=True):
         for training, rows in trainings.items():
-            look: dict[str, Any] = {"err_style": "bars"} if training in points else {"err_kws": {"linewidth": 0}}
             for split, line in _SPLIT_LINES.items():
-                if training in points:
-                    look |= _point(split, colours[training])
+                look: dict[str, Any] = {"err_kws": {"linewidth": 0}}
+                if (training, split) in points:
+                    look = {"err_style": "bars", **_point(split, colours[training])}
                 seaborn.lineplot(
                     rows[rows["split"] == split], x="epoch", y=column, errorbar="sd" if over_seeds else None, ax=axes,
                     color=colours[training], linestyle=line, **look,
@@ -49,7 +54,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
     key = theme.training_lines(colours)
     labels = {"train": "training set", "test": "test set"}
     for split, line in _SPLIT_LINES.items():
-        look = _point(split, "#333333") if points else {}
+        look = _point(split, "#333333") if any(split == one for _, one in points) else {}
         key.append(Line2D([], [], color="#333333", linestyle=line, label=labels[split], **look))
     theme.legend(figure, key)
     theme.heading(figure, history, "training", over_seeds)
