@@ -175,6 +175,12 @@ def test_the_name_of_a_class_is_text(flowers):
     assert image_folder.info("flowers", flowers, 8).classes == ("daisy", "rosé")
 
 
+def test_the_name_of_a_class_is_text_that_figures_can_show(flowers):
+    (flowers / "rose").rename(flowers / "ro\x07se\n")
+    with pytest.raises(InputError, match=r"the name of the class 'ro\\x07se\\n' has control characters: rename its fo"):
+        image_folder.files(flowers)
+
+
 @pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + bytes(100), b"GIF89a" + bytes(3)])
 def test_a_file_that_is_no_image_is_named(flowers, content):
     (flowers / "daisy" / "0.png").write_bytes(content)

@@ -6,6 +6,7 @@ class is the test set. What can be said of it without opening an image is said w
 
 import hashlib
 import random
+import unicodedata
 from pathlib import Path
 
 from rotvar.catalogue import Info
@@ -63,6 +64,8 @@ def _classes(folder: Path) -> dict[str, list[Path]]:
         shown = each.name.encode(errors="surrogateescape").decode(errors="backslashreplace")
         if shown != each.name:
             raise InputError(f"{folder}: the name of the class '{shown}' is not UTF-8: rename its folder")
+        if any(unicodedata.category(letter) == "Cc" for letter in each.name):
+            raise InputError(f"{folder}: the name of the class {each.name!r} has control characters: rename its folder")
     return {
         each.name: sorted(file for file in each.rglob("*") if _is_image(file.relative_to(each)) and file.is_file())
         for each in names
