@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib as mpl
 import numpy as np
 import pytest
-from figure_tables import FIVE, variance
+from figure_tables import FIVE, emerging, history, retrained, variance
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -17,8 +17,10 @@ from PIL import Image
 
 from rotvar.errors import InputError
 from rotvar.figures import scale, theme
+from rotvar.figures.emergence import emergence
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.layers import by_layer
+from rotvar.figures.retraining import retraining
 
 
 def noise(layers: int, units: int) -> dict[str, list[float]]:
@@ -134,6 +136,16 @@ def test_a_training_has_one_colour_in_all_figures() -> None:
     lines = [to_hex(line.get_color()).upper() for line in by_layer(table, "mean").axes[0].lines[::2]]
     titles = [to_hex(axes.title.get_color()).upper() for axes in heatmap(table, "all", "mean").axes[:5]]
     assert titles == lines == list(theme.colours(FIVE, theme.TRAININGS).values())
+
+
+def test_a_training_has_the_same_colour_in_figures_that_do_not_show_all_trainings() -> None:
+    study = ["unrotated", "rotated", "random_weights", "shifted"]
+    colour = theme.colours(study, theme.TRAININGS)["shifted"]
+    means = emerging(variance({name: {"conv": [1.0]} for name in study if name != "random_weights"}))
+    assert emergence(means, history(), "mean", study=study).axes[2].title.get_color() == colour
+    values = retrained({"conv": "convolution"}).assign(retrained="shifted")
+    key = retraining(values, study).legends[0].legend_handles
+    assert key[-1].get_color() == colour  # trained shifted from the start
 
 
 @pytest.mark.parametrize(

@@ -80,6 +80,8 @@ rule plot_emergence:
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
+    params:
+        study=list(config["trainings"]),  # for their colours
     message:
         "Drawing when invariance appears in {wildcards.model} on {wildcards.dataset}, {wildcards.aggregation}"
     script:

@@ -50,6 +50,8 @@ rule plot_retraining:
     resources:
         mem_mb=growing(4000),
         runtime=growing(30),
+    params:
+        study=list(config["trainings"]),  # for their colours
     message:
         "Drawing the retraining of {wildcards.model} on {wildcards.dataset}"
     script:

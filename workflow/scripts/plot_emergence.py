@@ -19,4 +19,4 @@ if __name__ == "__main__":
         )
         history = results.read(snakemake.input.history)
         means = summary.to_the_end(during, finished, history)
-        theme.save(emergence(means, history, aggregation), *snakemake.output)
+        theme.save(emergence(means, history, aggregation, study=snakemake.params.study), *snakemake.output)

@@ -16,4 +16,4 @@ if __name__ == "__main__":
     with job(snakemake.log[0]):
         pairs = zip(snakemake.input.retraining, snakemake.input.accuracy, strict=True)
         values = pd.concat(summary.beside_from_start(*map(results.read, pair)) for pair in pairs)
-        theme.save(retraining(values), *snakemake.output)
+        theme.save(retraining(values, snakemake.params.study), *snakemake.output)

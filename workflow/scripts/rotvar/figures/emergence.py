@@ -1,5 +1,7 @@
 """When invariance appears: layer by layer, in the course of the trainings."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
@@ -10,12 +12,19 @@ _ROW, _LOWEST = 0.26, 1.5  # inches: of an epoch, and of a panel of few epochs
 
 
 @theme.themed
-def emergence(means: pd.DataFrame, history: pd.DataFrame, aggregation: str, stratum: str = "all") -> Figure:
+def emergence(
+    means: pd.DataFrame,
+    history: pd.DataFrame,
+    aggregation: str,
+    stratum: str = "all",
+    study: Sequence[str] = (),
+) -> Figure:
     """Mean normalized variance of each layer (column) of a data set and model after some epochs (row) of its trainings.
 
     `means` is what `summary.layer_means` gives of one seed, with the column `epoch`; 0 is before the training. All
     panels, one a training, are on one scale, which ends at median + 3 interquartile ranges. `history` is that of the
-    trainings (`training.train`): beside each epoch that it has stands the accuracy on its test set.
+    trainings (`training.train`): beside each epoch that it has stands the accuracy on its test set. `study` names all
+    trainings of the study, if there are others, so that these have the colours that they have beside them.
 
     Raises InputError where the table holds several networks, or no such stratum or aggregation.
     """
@@ -23,7 +32,7 @@ def emergence(means: pd.DataFrame, history: pd.DataFrame, aggregation: str, stra
     theme.one(shown, "dataset", "model", "seed")
     layers = layer_axis.layers(shown)
     trainings = theme.trainings(shown)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings([*trainings, *study])
     end = scale.top(shown["normalized_variance"])
     panels = {
         training: rows.pivot(index="epoch", columns="layer_index", values="normalized_variance")

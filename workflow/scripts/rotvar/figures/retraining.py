@@ -1,5 +1,6 @@
 """Which layers must be retrained: what networks get right of which one layer, or a group of them, was."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -18,14 +19,15 @@ _DOT: dict[str, Any] = {"color": "#333333", "marker": "o", "markersize": 4.5, "l
 
 
 @theme.themed
-def retraining(values: pd.DataFrame) -> Figure:
+def retraining(values: pd.DataFrame, study: Sequence[str] = ()) -> Figure:
     """The accuracy of the networks of one data set and model, retrained by each scheme: the layers in execution order,
     then groups of them.
 
     `values` is what `summary.beside_from_start` gives. A panel for each test set, the rotated one first. A dot is a
     scheme, and its stem what the retraining changed; lines are networks of which nothing or everything was retrained,
     and those that were trained so from the start. With several seeds a dot is their mean and its error bar one standard
-    deviation (n - 1).
+    deviation (n - 1). `study` names all trainings of the study, if there are others, so that these have the colours
+    that they have beside them.
 
     Raises InputError where the table holds several networks.
     """
@@ -35,7 +37,7 @@ def retraining(values: pd.DataFrame) -> Figure:
     schemes = table[~(table["kind"].eq(GROUP) & table["scheme"].isin([NONE, FROM_START]))]
     named = schemes[["scheme", "kind"]].drop_duplicates()
     places = named.rename(columns={"scheme": "layer"}).assign(layer_index=range(len(named)))
-    colours = theme.colours([before, after], theme.TRAININGS)
+    colours = theme.of_trainings([before, after, *study])
     lines: dict[str, tuple[str, dict[str, Any]]] = {
         NONE: ("nothing retrained", {"color": colours[before], "linestyle": "-"}),
         ALL: ("everything retrained", {"color": "#333333", "linestyle": (0, (1, 1.5))}),

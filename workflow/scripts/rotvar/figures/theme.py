@@ -137,6 +137,11 @@ def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
     return {name: known[name] if name in known else next(spare) for name in names}
 
 
+def of_trainings(names: Iterable[str]) -> dict[str, str]:
+    """The colours of these trainings, whatever their order and however often they are named."""
+    return colours(in_order(pd.Series(list(names), dtype=str), TRAININGS), TRAININGS)
+
+
 def on(colour: str) -> str:
     """White, or black where white could not be read: the colour of letters on a colour."""
     red, green, blue = (part**2.2 for part in to_rgb(colour))
