@@ -93,5 +93,6 @@ def training_mb(wildcards, attempt):
 
 def sweep_mb(wildcards, attempt):
     seen = combinations(wildcards)
-    firing = (config["measurement"]["firing_rate"] or 0) * seen * TEST_IMAGES[wildcards.dataset]
+    images = TEST_IMAGES[wildcards.get("measured_on", wildcards.dataset)]
+    firing = (config["measurement"]["firing_rate"] or 0) * seen * images
     return attempt * demands.sweep_mb(seen, network_size(wildcards), TURNED_BACK, firing)

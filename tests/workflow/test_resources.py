@@ -1,0 +1,129 @@
+"""What the rules ask of a cluster: time and memory by the images that a job sees, and more at each attempt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from copies import copy_workflow, run_snakemake
+
+from rotvar.study import demands
+
+# Stands at the end of a Snakefile: writes down what the jobs of each rule ask for at three attempts
+PROBE = """
+import json
+from snakemake.iocontainers import Wildcards
+
+OF = dict(
+    dataset="digits", model="simple_conv", training="rotated", seed="0", epoch="1", measured_on="mnist",
+    transformation="shift", shard="1", aggregation="mean", image="0",
+)
+
+def wildcards(rule):
+    return Wildcards(fromdict={name: OF[name] for name in rule.wildcard_names})
+
+def asked(rule, name):
+    return [rule.resources[name].evaluate(wildcards(rule), attempt=attempt).value for attempt in (1, 2, 3)]
+
+jobs = [rule for rule in workflow.rules if rule.script and rule.name != "download_dataset"]  # which runs at home
+Path("asked.json").write_text(json.dumps({
+    "images": {rule.name: IMAGES_SEEN[rule.name](wildcards(rule)) for rule in jobs if rule.name in IMAGES_SEEN},
+    "minutes": {rule.name: asked(rule, "runtime") for rule in jobs},
+    "megabytes": {rule.name: asked(rule, "mem_mb") for rule in jobs},
+    "on a gpu": [rule.name for rule in jobs if "gpu" in rule.resources],
+}))
+"""
+
+STUDY = {
+    "datasets": ["digits", "mnist"],  # 1,437 and 60,000 training images, 360 and 10,000 test images
+    "models": ["simple_conv"],
+    "architectures": {"simple_conv": {"digits": {"width": 100}}},
+    "training": {"default": {"epochs": 700, "batch_size": 64}},
+    "transformations": {"shift": {"translation": 0.2, "samples": 40}},
+    "measurement": {"angles": 300, "firing_rate": 0.1},
+    "figures": {"convergence": {"images": 100}},
+    "retraining": {"epochs": 200},
+    "emergence": {"epochs": [1, 400]},
+    "stability": {"replicates": 500},
+    "questions": ["retraining", "emergence", "stability", "transfer"],
+}
+SIZE = demands.size("simple_conv", 32, width=100)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = copy_workflow(tmp_path_factory.mktemp("resources") / "rotvar")
+    with (folder / "Snakefile").open("a") as file:
+        file.write(PROBE)
+    return folder
+
+
+def said(folder: Path, study: dict[str, Any]) -> dict[str, Any]:
+    (folder / "study.yaml").write_text(yaml.safe_dump(study))
+    run = run_snakemake(folder, "-n", "--configfile", "study.yaml", "--", "results/data/digits.safetensors")
+    assert run.returncode == 0, run.stdout
+    return json.loads((folder / "asked.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def asked(folder: Path) -> dict[str, Any]:
+    return said(folder, STUDY)
+
+
+def test_images_are_counted_in_forward_passes(asked: dict[str, Any]) -> None:
+    epoch = 3 * 1437 + 360  # a backward pass is worth two; the test comes after the epoch
+    assert asked["images"] == {
+        "train_model": 700 * epoch + 1,
+        "train_with_snapshots": 400 * epoch + 1,
+        "retrain_model": (7 + 3) * (200 * epoch + 1 + 2 * 360) + 2 * 360,  # 7 layers, both kinds, all; none
+        "measure_accuracy": (300 + 1) * 360,  # and the randomly rotated ones
+        "measure_variance": 300 * 360,
+        "measure_transformation": 40**2 * 360,
+        "measure_emergence": 300 * 360,
+        "measure_transfer": 300 * 10_000,
+        "measure_stability": 300 * 360,
+        "measure_convergence": 2 * 300 * 100,
+    }
+
+
+def test_a_job_asks_for_the_time_of_its_images(asked: dict[str, Any]) -> None:
+    images = asked["images"] | {"measure_stability": 300 * 360 * (1 + 5)}  # 500 replicates
+    minutes = {rule: demands.minutes(count, SIZE) for rule, count in images.items()}
+    assert len({*minutes.values()}) > 5
+    assert {rule: asked["minutes"][rule][0] for rule in images} == minutes
+
+
+def test_a_job_asks_for_the_memory_of_what_it_does(asked: dict[str, Any]) -> None:
+    training, images = demands.training_mb(64, SIZE), 360
+    measuring = demands.sweep_mb(300, SIZE, firing=0.1 * 300 * images)
+    assert training > demands.PROCESS_MB + 50 and measuring > demands.PROCESS_MB + 1000
+    assert {rule: asked["megabytes"][rule][0] for rule in asked["images"]} == {
+        **dict.fromkeys(["train_model", "train_with_snapshots", "retrain_model"], training),
+        **dict.fromkeys(["measure_variance", "measure_emergence"], measuring),
+        "measure_transformation": demands.sweep_mb(1600, SIZE, firing=0.1 * 1600 * images),
+        "measure_transfer": demands.sweep_mb(300, SIZE, firing=0.1 * 300 * 10_000),
+        **dict.fromkeys(["measure_accuracy", "measure_convergence"], demands.PROCESS_MB),
+        "measure_stability": 2 * demands.PROCESS_MB,
+    }
+
+
+@pytest.mark.parametrize("what", ["minutes", "megabytes"])
+def test_each_attempt_asks_for_more(what: str, asked: dict[str, Any]) -> None:
+    """The one before may have run out of it."""
+    assert {rule: [2 * first, 3 * first] for rule, (first, *_) in asked[what].items()} == {
+        rule: later for rule, (_, *later) in asked[what].items()
+    }
+
+
+def test_what_puts_many_images_through_a_network_has_a_gpu_and_nothing_else(asked: dict[str, Any]) -> None:
+    assert sorted(asked["on a gpu"]) == sorted(asked["images"])
+
+
+def test_maps_that_are_turned_back_take_memory_and_shards_share_the_time(folder: Path) -> None:
+    measurement = {"angles": 300, "aggregations": ["mean", "same_equivariance"], "shards": 4}
+    asked = said(folder, STUDY | {"measurement": measurement, "figures": {"aggregations": ["mean"]}, "questions": []})
+    assert asked["images"]["measure_shard"] == 300 * 360 / 4 and "measure_variance" not in asked["images"]
+    assert asked["minutes"]["measure_shard"][0] == demands.minutes(300 * 360 / 4, SIZE)
+    memory = demands.sweep_mb(300, SIZE, turned=True)
+    assert asked["megabytes"]["measure_shard"][0] == asked["megabytes"]["measure_variance"][0] == memory
