@@ -168,6 +168,18 @@ def test_a_damaged_page_is_noticed(tmp_path: Path) -> None:
         results.read(path)
 
 
+def test_other_readers_can_notice_a_damaged_page(tmp_path: Path) -> None:
+    """They do not know of the checksum of the whole file."""
+    path = tmp_path / "variance.parquet"
+    results.write(pd.DataFrame({"loss": np.random.default_rng(0).random(1000)}), path, {})
+    content = bytearray(path.read_bytes())
+    content[4000] ^= 1  # one of 8,000 bytes of numbers
+    path.write_bytes(bytes(content))
+    assert pq.read_table(path, page_checksum_verification=False)["loss"].null_count == 0
+    with pytest.raises(OSError, match="CRC checksum verification failed"):
+        pq.read_table(path, page_checksum_verification=True)
+
+
 def test_half_a_file_is_noticed(tmp_path: Path) -> None:
     path = tmp_path / "variance.parquet"
     results.write(TABLE, path, {})
