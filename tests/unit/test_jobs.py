@@ -31,6 +31,14 @@ def test_the_log_names_a_file_whose_name_is_no_text(tmp_path, capsys):
     assert capsys.readouterr().err == ""
 
 
+def test_the_log_is_that_of_the_last_run(tmp_path):
+    for said in ("first", "second"):
+        with job(tmp_path / "a.log"):
+            logging.getLogger("rotvar").info(said)
+    (line,) = (tmp_path / "a.log").read_text().splitlines()
+    assert line.endswith(" second")
+
+
 def test_a_job_that_says_nothing_has_a_log(tmp_path):
     with job(tmp_path / "a.log"):
         pass
