@@ -280,6 +280,12 @@ def test_narrow_strided_1x1_convolutions_are_not_trained_channels_last_on_a_cpu(
     assert trainer.memory_format(model, torch.device(device)) == expected
 
 
+@pytest.mark.parametrize(("groups", "expected"), [(2, torch.channels_last), (4, torch.contiguous_format)])
+def test_of_a_convolution_in_groups_the_inputs_of_each_count(groups, expected):
+    model = nn.Conv2d(32, 32, 1, stride=2, groups=groups)
+    assert trainer.memory_format(model, torch.device("cpu")) == expected
+
+
 @pytest.mark.parametrize("width", [4, 16])
 def test_maps_lie_in_memory_as_chosen(width):
     model = models.build("resnet", 1, 8, 2, width=width)
