@@ -1,8 +1,10 @@
 """A training is told from others by all that defines it."""
 
+import hashlib
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import torch
 from test_training import bright_and_dark
 
@@ -40,3 +42,17 @@ def test_a_training_does_not_go_on_from_the_state_of_another(tmp_path: Path) -> 
     pack("noise", {"train": bright_and_dark(34), "test": bright_and_dark()}, files[0])
     names.append(checkpoint())
     assert names[0].startswith(".checkpoint-") and len(set(names)) == 7
+
+
+def test_nor_from_that_of_a_network_whose_factory_was_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it is installed; what is made says which it was."""
+    module = tmp_path / "rose_networks.py"
+    module.write_text("def make(): pass")
+    monkeypatch.syspath_prepend(tmp_path)
+    pack("noise", {"train": bright_and_dark(), "test": bright_and_dark()}, tmp_path / "data")
+    options = {"factory": "rose_networks:make"}
+    network = Assignment(tmp_path / "data", "rose", options, {"epochs": 1}, {}, 0, [], [], torch.device("cpu"))
+    before = network.checkpoint(tmp_path).path
+    module.write_text("def make(): return 1")
+    assert network.checkpoint(tmp_path).path != before
+    assert network.facts()["factory_sha256"] == hashlib.sha256(module.read_bytes()).hexdigest()
