@@ -67,6 +67,18 @@ def test_images_become_squares_of_one_size(flowers):
     assert dataset.labels.tolist() == sorted(dataset.labels.tolist())
 
 
+def test_a_smaller_image_shows_the_mean_of_the_pixels_that_it_replaces(tmp_path):
+    """And not one in so many of them, which would make coarse patterns of fine ones."""
+    stripes = np.tile(np.uint8([0, 255]), (64, 32))
+    for name in ("a", "b"):
+        for number in range(10):
+            file = tmp_path / name / f"{number}.png"
+            file.parent.mkdir(exist_ok=True)
+            Image.fromarray(stripes).save(file)
+    inside = datasets.own_images(tmp_path, 8, 1, "test").images[..., 1:-1]
+    assert inside.min() >= 120 and inside.max() <= 135
+
+
 def test_the_middle_of_an_image_is_kept(tmp_path):
     pixels = np.zeros((4, 12), dtype=np.uint8)
     pixels[:, 4:8] = 255
