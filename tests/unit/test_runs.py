@@ -267,14 +267,16 @@ def test_the_locks_of_the_dead_are_forgotten(tmp_path):
         assert not lock.exists()
 
 
-def test_several_live_side_by_side(tmp_path):
+@pytest.mark.parametrize("first_to_end", [0, 1])
+def test_several_live_side_by_side(first_to_end, tmp_path):
     """Each of them keeps the locks of the others."""
     lock = tmp_path / ".snakemake" / "locks" / "0.output.lock"
-    with another("forget_the_dead()", tmp_path), another("forget_the_dead()", tmp_path) as second:
+    with another("forget_the_dead()", tmp_path) as one, another("forget_the_dead()", tmp_path) as other:
         lock.parent.mkdir()
         lock.write_text("results/report.html\n")
-        second.kill()
-        second.wait()
+        ended = (one, other)[first_to_end]
+        ended.kill()
+        ended.wait()
         runs.forget_the_dead(tmp_path / ".snakemake")
         assert lock.exists()
 
