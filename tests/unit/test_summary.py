@@ -35,6 +35,12 @@ def test_layer_means_are_over_the_finite_units() -> None:
     }
 
 
+def test_means_are_computed_in_float64() -> None:
+    values = np.float32([0.1, 0.2, 0.4, 0.7, np.nan])
+    table = summary.global_variance(variance(normalized_variance=values))
+    assert table["global_variance"].tolist() == [values[:4].astype("float64").mean()]
+
+
 def test_the_global_value_is_the_mean_of_units_not_of_layers() -> None:
     table = summary.global_variance(variance(seed=[7] * 5, training=["rotated"] * 5))
     assert table.to_dict("records") == [
@@ -107,6 +113,12 @@ def test_a_seed_without_a_value_does_not_count() -> None:
     assert summary.over_seeds(table, "global_variance").to_dict("records") == [
         {"model": "a", "global_variance": 2.0, "std": 2**0.5, "seeds": 2}
     ]
+
+
+def test_rows_that_lack_a_name_are_averaged_too() -> None:
+    """Read together, a study's own measurements have no transformation, and others have."""
+    table = pd.DataFrame({"transformation": [None, None, "shift"], "seed": [0, 1, 0], "accuracy": [1.0, 3.0, 5.0]})
+    assert summary.over_seeds(table, "accuracy")["accuracy"].tolist() == [2.0, 5.0]
 
 
 def test_networks_that_were_trained_so_from_the_start_stand_beside_retrained_ones() -> None:
