@@ -63,6 +63,11 @@ def test_ours_beside_theirs_in_the_projects_order() -> None:
     assert table["difference"].tolist() == pytest.approx([float("nan"), -0.003, 0.0, -0.486], nan_ok=True, abs=1e-12)
 
 
+def test_names_of_ones_own_come_after_those_of_the_catalogue_by_name() -> None:
+    ours = pd.concat([OURS.iloc[:1].assign(dataset=name) for name in ("roses", "mnist", "lilies")])
+    assert tables.accuracy(ours)["dataset"].tolist() == ["mnist", "lilies", "roses"]
+
+
 def test_global_values_are_matched_by_stratum_and_aggregation() -> None:
     theirs = tables.published()["global_variance"]
     theirs = theirs[(theirs["dataset"] == "mnist") & (theirs["model"] == "simple_conv")]
@@ -93,10 +98,12 @@ def test_a_table_is_read_back_by_its_checksum(tmp_path: Path) -> None:
         tables.read(names[0])
 
 
-def test_layers_that_look_like_numbers_keep_their_names(tmp_path: Path) -> None:
+@pytest.mark.parametrize("column", ["layer", "scheme"])
+def test_layers_that_look_like_numbers_keep_their_names(column: str, tmp_path: Path) -> None:
+    """A scheme of a retraining is a layer's name, too."""
     names = ["0.1", "0.10", "1"]
-    tables.write(pd.DataFrame({"layer": names, "n": 1}), tmp_path / "layers.csv", tmp_path / "layers.sha256")
-    assert tables.read(tmp_path / "layers.csv")["layer"].tolist() == names
+    tables.write(pd.DataFrame({column: names, "n": 1}), tmp_path / "layers.csv", tmp_path / "layers.sha256")
+    assert tables.read(tmp_path / "layers.csv")[column].tolist() == names
 
 
 def test_csv_has_every_digit(tmp_path: Path) -> None:
