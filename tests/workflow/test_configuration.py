@@ -186,6 +186,10 @@ def test_the_studies_of_the_repository_are_good() -> None:
             "own_models.mine.weights is 'no/such', which is no file: correct the path, or leave it out.",
         ),
         (
+            {"own_models": {"mine": {"factory": "a:b", "weights": "workflow"}}},
+            "own_models.mine.weights is 'workflow', which is no file: correct the path, or leave it out.",
+        ),
+        (
             {"own_models": {"resnet": {"factory": "a:b"}}},
             "own_models.resnet: the name 'resnet' has another use: choose another.",
         ),
@@ -598,6 +602,11 @@ SHORT = {"quick": {"epochs": 4}, "rotated": {"rotation": 180}, "untrained": {"ep
         ),
         (
             "emergence",
+            {"emergence": {"epochs": [9]}, "training": {"mnist": {"epochs": 20}, "vgg16": {"epochs": 8}}},
+            "emergence.epochs[0] is 9, but vgg16 on mnist, unrotated, has 8 epochs: choose from 0 to 8.",
+        ),
+        (
+            "emergence",
             {"trainings": {"untrained": {"epochs": 0}}},
             "emergence asks when in a training invariance appears, but all trainings have 0 epochs: train one.",
         ),
@@ -649,6 +658,7 @@ def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyP
     assert configuration.problems(study(datasets=["digits"], measurement={"shards": 4}), SCHEMA) == [
         "measurement.shards is 4, but there are 3 classes: it must be at most 3."
     ]
+    assert configuration.problems(study(datasets=["digits"], measurement={"shards": 3}), SCHEMA) == []
 
 
 def test_each_class_has_images(monkeypatch: pytest.MonkeyPatch) -> None:

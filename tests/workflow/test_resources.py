@@ -39,7 +39,12 @@ STUDY = {
     "datasets": ["digits", "mnist"],  # 1,437 and 60,000 training images, 360 and 10,000 test images
     "models": ["simple_conv"],
     "architectures": {"simple_conv": {"digits": {"width": 100}}},
-    "training": {"default": {"epochs": 700, "batch_size": 64}},
+    "training": {  # the more specific an entry, the more it counts: that of a model more than that of a data set
+        "default": {"epochs": 500},
+        "digits": {"epochs": 600, "batch_size": 16},
+        "simple_conv": {"epochs": 700, "batch_size": 32},
+        "digits/simple_conv": {"batch_size": 64},
+    },
     "transformations": {"shift": {"translation": 0.2, "samples": 40}},
     "measurement": {"angles": 300, "firing_rate": 0.1},
     "figures": {"convergence": {"images": 100}},
