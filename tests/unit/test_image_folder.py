@@ -162,6 +162,10 @@ def test_the_fingerprint_changes_with_the_files(flowers):
             lambda folder: [(folder / each).mkdir() for each in ("train", "test", "train/a")],
             "class 'a' is in one of train and test",
         ),
+        (
+            lambda folder: [(folder / each).mkdir() for each in ("train", "test", "test/b")],
+            "class 'b' is in one of train and test",
+        ),
     ],
 )
 def test_folders_that_are_no_data_set_are_refused(flowers, change, says):
