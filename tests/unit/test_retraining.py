@@ -3,6 +3,7 @@
 import os
 import signal
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pandas as pd
 import pytest
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from rotvar import evaluation, models, summary, training, variance
 from rotvar.catalogue import MODELS
 from rotvar.checkpoint import Checkpoint
-from rotvar.data.packed import normalization
+from rotvar.data.packed import normalization, pack
 from rotvar.questions import feature_maps, retraining
 from rotvar.questions.retraining import Scheme, retrain, schemes
 from rotvar.rotation import angles
@@ -323,3 +324,41 @@ def test_a_damaged_checkpoint_is_no_result(tmp_path: Path, undisturbed: pd.DataF
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-7])
     pd.testing.assert_frame_equal(run(tmp_path), undisturbed, check_exact=True)
+
+
+def test_a_retraining_does_not_go_on_from_that_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other weights, images or code, another recipe or change of the images."""
+    monkeypatch.syspath_prepend(Path(retraining.__file__).parents[2])
+    import retrain_model
+
+    places = []
+
+    def note(*_: object, checkpoint: Checkpoint, **__: object) -> None:
+        places.append(checkpoint.path)
+        raise Interrupted("once its place is known", signal.SIGTERM)
+
+    monkeypatch.setattr(retrain_model, "retrain", note)
+    weights, data, code = (tmp_path / name for name in ("weights", "data", "code.py"))
+    weights.write_text("1")
+    code.write_text("1")
+
+    def begin(epochs: int = 1, rotation: float = 180) -> None:
+        pack("noise", {"train": bright_and_dark(count), "test": bright_and_dark()}, data)
+        subject = MagicMock(weights=weights, dataset=data, expected={"seed": 0})
+        with pytest.raises(Interrupted):
+            retrain_model.retrain_model(
+                subject, "rotated", {"epochs": epochs}, {"rotation": rotation}, [code], str(tmp_path / "retraining")
+            )
+
+    count = 32
+    begin()
+    begin()
+    assert places[0] == places[1]
+    begin(epochs=2)
+    begin(rotation=90)
+    for file in (weights, code):
+        file.write_text("2")
+        begin()
+    count = 34
+    begin()
+    assert len(set(places)) == 6
