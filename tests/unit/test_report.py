@@ -123,6 +123,12 @@ def test_whole_numbers_that_may_be_missing_are_shown_whole(tmp_path: Path) -> No
     assert table.data == [[("55", 55), ("1200", 1200)], [("–", ""), ("–", "")]]
 
 
+def test_what_is_no_finite_number_sorts_as_nothing() -> None:
+    """The page's script reads the rows as JSON, which has no infinity."""
+    table = numbers.table(pd.DataFrame({"value": [0.5, float("inf"), float("nan")]}))
+    assert [value for ((_, value),) in table.data] == [0.5, "", ""]
+
+
 def test_a_duration_has_at_most_two_units() -> None:
     times = [0.04, 9.9, 9.96, 59.4, 59.6, 3599.4, 3600, 90061]
     words = ["0.0 s", "9.9 s", "10 s", "59 s", "1 min 0 s", "59 min 59 s", "1 h 0 min", "25 h 1 min"]
