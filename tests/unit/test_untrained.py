@@ -30,6 +30,16 @@ def test_batch_normalization_has_the_statistics_of_the_training_images() -> None
     torch.testing.assert_close(model.bn1.running_var, maps.transpose(0, 1).flatten(1).var(1))
 
 
+def test_so_has_that_of_fully_connected_layers() -> None:
+    data = bright_and_dark(40)
+    model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(data.images[0].numel()), nn.Linear(data.images[0].numel(), 2))
+    untrained(model, data, data)
+    mean, std = (torch.tensor(values) for values in normalization(data.images))
+    pixels = present(data.images, None, mean, std).flatten(1)
+    torch.testing.assert_close(model[1].running_mean, pixels.mean(0))
+    torch.testing.assert_close(model[1].running_var, pixels.var(0))
+
+
 def test_it_is_the_same_however_often_it_is_done() -> None:
     model, data = network("resnet"), bright_and_dark(40)
     untrained(model, data, data)
