@@ -637,6 +637,11 @@ def test_nothing_is_listed_twice(key: str, twice: Any) -> None:
     ]
 
 
+def test_of_many_entries_the_one_that_is_listed_twice_is_named() -> None:
+    (sentence,) = configuration.problems(changed("seeds", [5, 3, 4, 3]), SCHEMA)
+    assert sentence.startswith("seeds lists 3 twice")
+
+
 def test_a_key_that_stands_twice_is_no_key_to_overlook() -> None:
     """YAML would take the last one in silence."""
     text = "training:\n  mnist: {epochs: 3}\n  cifar10: {epochs: 5}\n  mnist: {batch_size: 9}\nseeds: [{a: 1, a: 2}]\n"
