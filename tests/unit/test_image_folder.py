@@ -159,6 +159,10 @@ def test_the_fingerprint_changes_with_the_files(flowers):
         ),
         (lambda folder: draw(folder / "few" / "1.png"), "class 'few' has 1 training and 0 test images"),
         (
+            lambda folder: [draw(folder / "few" / f"{number}.png") for number in range(5)],
+            "class 'few' has 4 training and 1 test images",
+        ),
+        (
             lambda folder: [(folder / each).mkdir() for each in ("train", "test", "train/a")],
             "class 'a' is in one of train and test",
         ),
