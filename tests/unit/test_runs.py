@@ -120,9 +120,15 @@ class Queue:
         self.folder.mkdir()
         programs = folder / "programs"
         programs.mkdir()
-        find_name = f"for option; do case $option in --name=*) name={self.folder}/${{option#--name=}};; esac; done\n"
-        for program, does in (("squeue", 'cat "$name" 2>/dev/null || true'), ("scancel", 'rm "$name"')):
-            (programs / program).write_text(f"#!/bin/sh\n{find_name}{does}\n")
+        # Names are of any user's jobs, so commands must say whose are meant; cancelled jobs take a while to end
+        begin = f"""#!/bin/sh
+cd {self.folder}
+for option; do case $option in --name=*) name=${{option#--name=}};; --user={os.getuid()}) mine=yes;; esac; done
+test $mine || exit 1
+"""
+        squeue = 'cat "$name" 2>/dev/null || { test ! -f "$name-ending" || { cat "$name-ending"; rm "$name-ending"; }; }\n'
+        for program, does in (("squeue", squeue), ("scancel", 'mv "$name" "$name-ending"\n')):
+            (programs / program).write_text(begin + does)
             (programs / program).chmod(0o755)
         self.programs = programs
         monkeypatch.setenv("PATH", str(programs), prepend=os.pathsep)
