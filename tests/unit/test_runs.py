@@ -126,8 +126,9 @@ cd {self.folder}
 for option; do case $option in --name=*) name=${{option#--name=}};; --user={os.getuid()}) mine=yes;; esac; done
 test $mine || exit 1
 """
-        squeue = 'cat "$name" 2>/dev/null || { test ! -f "$name-ending" || { cat "$name-ending"; rm "$name-ending"; }; }\n'
-        for program, does in (("squeue", squeue), ("scancel", 'mv "$name" "$name-ending"\n')):
+        ending = '"$name-ending"'
+        squeue = f'cat "$name" 2>/dev/null || {{ test ! -f {ending} || {{ cat {ending}; rm {ending}; }}; }}\n'
+        for program, does in (("squeue", squeue), ("scancel", f'mv "$name" {ending}\n')):
             (programs / program).write_text(begin + does)
             (programs / program).chmod(0o755)
         self.programs = programs

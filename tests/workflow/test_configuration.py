@@ -710,6 +710,12 @@ def test_a_target_names_one_data_set_and_model() -> None:
     ]
 
 
+def test_nothing_of_ones_own_is_called_as_something_else_of_ones_own() -> None:
+    own = {"own_data": {"flowers": {"folder": "x"}}, "own_models": {"flowers": {"factory": "x:y"}}}
+    sentences = [*configuration._own(own)]
+    assert "own_models.flowers: the name 'flowers' has another use: choose another." in sentences
+
+
 def test_no_class_is_called_as_another_stratum_is(tmp_path: Path) -> None:
     for name, number in product(("all", "rose"), range(10)):
         (tmp_path / name).mkdir(exist_ok=True)
