@@ -249,6 +249,41 @@ def test_a_network_is_traced_in_evaluation_mode(training):
     assert torch.equal(torch.get_rng_state(), state)
 
 
+class Keeping(nn.Module):
+    """Keeps what it makes at its first call in every way that a network may."""
+
+    def __init__(self, traceable: bool) -> None:
+        super().__init__()
+        self.conv, self.traceable = nn.Conv2d(1, 3, 3), traceable
+        self.mask: torch.Tensor | None = None
+        self.tables: dict[str, torch.Tensor] = {}
+        self.calls: list[torch.Tensor] = []
+        self.seen: set[torch.Tensor] = set()
+        self.register_buffer("grid", None)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.conv(x)
+        if self.mask is None:
+            self.mask, self.grid, self.tables["places"] = torch.ones_like(y[:1]), torch.ones(6), y[:1] * 0
+            self.register_buffer("shift", torch.ones(1) * y[:1].sum() * 0)
+            self.calls.append(y)
+            self.seen.add(y)
+        y = (y + self.tables["places"] + self.shift) * self.mask * self.grid
+        return y if self.traceable or y.sum() > -1e9 else y * 2
+
+
+@pytest.mark.parametrize("traceable", [True, False])
+@torch.no_grad()
+def test_a_trace_leaves_nothing_in_a_network_that_keeps_what_it_makes(traceable):
+    model = Keeping(traceable)
+    recorder = Recorder(model)
+    assert (recorder.graph is not None) == traceable
+    assert model.mask is model.grid is None and not [*model.tables, *model.calls, *model.seen]
+    assert [*model._buffers] == ["grid"] and not hasattr(model, "shift")
+    assert torch.equal(recorder.run(images(), lambda layer, output: None), model.conv(images()))
+    assert torch.equal(model.eval()(images()), model.conv(images()))
+
+
 def test_hooks_of_the_network_and_a_forward_of_its_own_are_heeded():
     model = chain()
     model.register_forward_pre_hook(lambda module, given: (given[0] * 3,))

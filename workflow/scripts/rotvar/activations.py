@@ -3,7 +3,9 @@
 import fnmatch
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
@@ -65,7 +67,7 @@ class Recorder:
         self.channel_axes = channel_axes or {}
         self.known: set[Layer] | None = None  # that have an output for each image, once `outputs` has found out
         self.graph: _Interpreter | None = None
-        with evaluating(model):
+        with evaluating(model), unaltered(model):
             try:
                 self.graph = _Interpreter(model)
             except Exception as error:  # whatever a network does with what is no tensor
@@ -177,6 +179,24 @@ def unwrapped(model: nn.Module) -> nn.Module:
     parallel = isinstance(model, nn.DataParallel | nn.parallel.DistributedDataParallel)
     inner = model.module if parallel else getattr(model, "_orig_mod", None)
     return unwrapped(inner) if isinstance(inner, nn.Module) else model
+
+
+@contextmanager
+def unaltered(model: nn.Module) -> Iterator[None]:
+    """The modules of a network hold afterwards what they held before, and so do their dictionaries, lists and sets.
+
+    A trace calls the network with a placeholder, and what a network keeps of its first call (a mask, a table of places)
+    would be one, too.
+    """
+    attributes = [vars(module) for module in model.modules()]
+    held = [one for each in attributes for one in each.values() if type(one) in (dict, OrderedDict, list, set)]
+    before = [(one, one.copy()) for one in [*attributes, *held]]
+    try:
+        yield
+    finally:
+        for one, former in before:
+            one.clear()
+            one.extend(former) if isinstance(one, list) else one.update(former)
 
 
 def form(output: object) -> object:
