@@ -498,6 +498,28 @@ def test_a_module_that_is_called_twice_is_two_layers(wrap, prefix):
     assert torch.equal(outputs[f"{prefix}conv_1"], getattr(model, "inner", model).conv(once))
 
 
+class Likewise(Twice):
+    """Its second call of `relu`, and a function, would be called as modules are that come later."""
+
+    def __init__(self, functional: bool) -> None:
+        super().__init__()
+        self.relu_1, self.sigmoid, self.functional = nn.Tanh(), nn.Sigmoid(), functional
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = super().forward(torch.sigmoid(x) if self.functional else x)
+        return self.sigmoid(self.relu_1(x))
+
+
+def test_names_of_modules_are_theirs_whatever_is_called_before_them():
+    hooked = names(Untraceable(Likewise(functional=False)), images())
+    expected = ["conv", "relu", "conv_1", "relu_2", "relu_1", "sigmoid"]
+    assert [name.removeprefix("inner.") for name in hooked] == expected
+    assert list(recorded(Likewise(functional=True), images())) == [
+        Layer("sigmoid_1", "non-linearity"),
+        *(Layer(name, "convolution" if name.startswith("conv") else "non-linearity") for name in expected),
+    ]
+
+
 @pytest.mark.parametrize("wrap", [Twice, lambda: Untraceable(Twice())])
 def test_the_next_batch_has_the_same_layers(wrap):
     recorder = Recorder(wrap())

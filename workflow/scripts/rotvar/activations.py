@@ -150,7 +150,8 @@ class Recorder:
         return True
 
     def _run_hooked(self, batch: Tensor, show: Show) -> Tensor:
-        taken: set[str] = set()
+        leaves = {name: module for name, module in self.model.named_modules() if is_innermost(name, module)}
+        names = Names(leaves)
 
         def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def call(module: nn.Module, inputs: Any, output: Any) -> None:
@@ -160,12 +161,11 @@ class Recorder:
                     axis = own_axis(module)
                     if axis is None:
                         axis = 2 if isinstance(output, Tensor) and output.dim() == 3 else 1  # tokens
-                    show(Layer(unique(name, taken), kind), output, axis)
+                    show(Layer(names.of(name, is_module=True), kind), output, axis)
 
             return call
 
-        leaves = [(name, module) for name, module in self.model.named_modules() if is_innermost(name, module)]
-        handles = [module.register_forward_hook(hook(name)) for name, module in leaves]
+        handles = [module.register_forward_hook(hook(name)) for name, module in leaves.items()]
         try:
             return self.model(batch)
         finally:
@@ -218,12 +218,22 @@ def matches(name: str, patterns: Iterable[str]) -> bool:
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
 
 
-def unique(name: str, taken: set[str]) -> str:
-    """`name`, or with _1, _2, ... where it is taken: a module that is called again is another layer."""
-    names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
-    free = next(candidate for candidate in names if candidate not in taken)
-    taken.add(free)
-    return free
+class Names:
+    """Names of layers, each given once, with _1, _2, ... where it is taken. A module's own name is for its first call:
+    a function that is called likewise gets another, even if it comes first."""
+
+    def __init__(self, modules: Iterable[str]) -> None:
+        self.taken = set(modules)
+        self.waiting = self.taken.copy()
+
+    def of(self, name: str, is_module: bool) -> str:
+        if is_module and name in self.waiting:
+            self.waiting.remove(name)
+            return name
+        names = itertools.chain([name], (f"{name}_{i}" for i in itertools.count(1)))
+        free = next(candidate for candidate in names if candidate not in self.taken)
+        self.taken.add(free)
+        return free
 
 
 def is_activation(output: object, n: int) -> TypeGuard[Tensor]:
@@ -264,11 +274,11 @@ class _Interpreter(fx.Interpreter):
         modules = dict(call.named_modules())
         targets = {node: modules[node.target] if node.op == "call_module" else node.target for node in graph.nodes}
         self.layers: dict[fx.Node, Layer] = {}
-        taken: set[str] = set()
+        names = Names(dotted_name(node) for node in graph.nodes if node.op == "call_module")
         for node in graph.nodes:
             kind = kind_of(targets[node]) if node.op in ("call_module", "call_function", "call_method") else None
             if kind:
-                self.layers[node] = Layer(unique(dotted_name(node), taken), kind)
+                self.layers[node] = Layer(names.of(dotted_name(node), node.op == "call_module"), kind)
         self.axes = Axes(targets)
         self.fusions = fusions.find(targets)
         self.computed: dict[fx.Node, Tensor] = {}  # ahead of its turn
