@@ -91,6 +91,8 @@ def test_layers_are_chosen_by_pattern():
         "layer1.0.conv1", "layer1.0.bn1", "layer1.0.relu", "layer1.0.conv2", "layer1.0.bn2", "layer1.0.add",
         "layer1.0.relu_1", "fc",
     ]  # fmt: skip
+    places, every = (one.drop_duplicates("layer_index").layer_index for one in (table, small_sweep()))
+    assert places.tolist() == [*range(4, 11), len(every) - 1] and every.tolist() == [*range(len(every))]
 
 
 def test_a_pattern_that_no_layer_matches_is_one_sentence():

@@ -73,8 +73,9 @@ def measure(
     Returns a row for each layer, unit, stratum ("all", "stratified" and every class) and aggregation: layer,
     layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance,
     normalized_distance, f_statistic, p_value and, with a firing rate, local_firing_rate, global_firing_rate. The last
-    three are missing for "spatial" and "same_equivariance", and p_value for "stratified". A layer whose positions are
-    not height and width (tokens), or lie outside of the image in some version, has no rows for "same_equivariance".
+    three are missing for "spatial" and "same_equivariance", and p_value for "stratified". layer_index counts all layers
+    of the network, from 0, also those that are not measured. A layer whose positions are not height and width (tokens),
+    or lie outside of the image in some version, has no rows for "same_equivariance".
 
     Raises InputError for images of another shape or type, or with pixels that are not finite; for images that the
     network does not take; labels that index no class; class names that are not text or not told apart; a class with
@@ -146,7 +147,7 @@ def sweep(
         image = len(angles) * memory.of_image(every.values(), inverse is not None)
         per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, image, device, batch_size)
         compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
-        positions = {layer: output[0, 0].numel() for layer, output in outputs.items()}
+        positions = {layer: output[0, 0].numel() for layer, output in every.items()}
         state = Sweep(classes, aggregations, positions, arithmetic(compiled, device), inverse, firing_rate, keep)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:

@@ -44,7 +44,7 @@ LAYER, _WIDEST, _LABEL, _STRIP = 0.24, 11.0, 0.115, 0.15
 def layers(table: pd.DataFrame) -> pd.DataFrame:
     """The layers of one network in execution order: `layer_index`, `layer`, `kind`.
 
-    Raises InputError where an index means two layers: it counts those that were measured, which were not the same.
+    Raises InputError where an index means two layers, since it counts those of two networks.
     """
     names = table[["layer_index", "layer", "kind"]].drop_duplicates(["layer_index", "layer"])
     names = names.astype({"layer": str, "kind": str}).sort_values("layer_index", kind="stable", ignore_index=True)

@@ -54,7 +54,8 @@ class Sweep:
     """Every layer's statistics, class after class. It grows with layers, rotations and classes, and with images only
     where there is a firing rate.
 
-    layers: how many positions each has, in execution order; fused layers are taken in before others that run earlier.
+    layers: how many positions each has, in execution order, also those that are not measured; fused layers are taken in
+    before others that run earlier.
     by: what computes them. inverse: turns maps back, for "same_equivariance". firing_rate, keep: as of a `Series`.
     """
 
