@@ -232,9 +232,13 @@ def test_networks_of_other_precisions_are_measured(dtype):
         np.testing.assert_allclose(*means, rtol=close, atol=close / 20)
 
 
-def test_one_pattern_may_stand_alone():
+def test_one_pattern_or_aggregation_may_stand_alone():
     model, images, labels, classes = small()
-    assert set(measure(model, images, labels, classes, angles(2), layers="fc*")["layer"]) == {"fc1", "fc2"}
+    expected = measure(model, images, labels, classes, angles(2), layers=["fc*"], aggregations=["mean"])
+    assert set(expected["layer"]) == {"fc1", "fc2"}
+    for pattern in ("fc*", (pattern for pattern in ["fc*"])):
+        table = measure(model, images, labels, classes, angles(2), layers=pattern, aggregations="mean")
+        pd.testing.assert_frame_equal(table, expected)
 
 
 def test_an_aggregation_that_is_named_twice_is_measured_once():
@@ -312,6 +316,7 @@ def spotted(number: int, value: float) -> torch.Tensor:
         (dict(mean=torch.tensor([0.5, 0.5])), r"mean is \[0\.5, 0\.5\]: a finite number for each of 1 channels"),
         (dict(mean=torch.tensor([torch.nan])), r"mean is \[nan\]: a finite number for each of 1 channels"),
         (dict(std=torch.tensor([0.0])), r"std is \[0\.0\]: images are divided by it, so it must be more than 0"),
+        (dict(layers=[]), "^layers has no pattern: name some, or leave it out to measure all$"),
         (dict(layers=["conv*"]), r"no layer matches 'conv\*': the layers are "),
     ],
 )

@@ -114,10 +114,11 @@ def sweep(
     The sweeps of several parts can be merged: `one.merge(other)`, then `one.table()`, is the measure of them together.
     Everything else as in `measure`.
     """
+    aggregations = [aggregations] if isinstance(aggregations, str) else aggregations
     aggregations = tuple(dict.fromkeys(aggregations))  # each once
-    layers = [layers] if isinstance(layers, str) else layers
+    layers = [layers] if isinstance(layers, str) else list(layers)
     _check_images(images, labels, classes, mean, std)
-    _check(angles, aggregations, firing_rate)
+    _check(angles, aggregations, firing_rate, layers)
     labels, part = labels.long().cpu(), _checked_part(part, classes)
     inverse = Inverse(transform, angles, *images.shape[2:]) if TURNED in aggregations else None
     weights = next(model.parameters(), torch.empty(0, device=images.device))
@@ -291,12 +292,14 @@ def _checked_part(part: Iterable[int] | None, classes: Sequence[str]) -> list[in
     return labels
 
 
-def _check(angles: Tensor, aggregations: Sequence[str], firing_rate: float | None) -> None:
+def _check(angles: Tensor, aggregations: Sequence[str], firing_rate: float | None, layers: Sequence[str]) -> None:
     if angles.dim() not in (1, 2) or len(angles) < 2:
         shape = " x ".join(map(str, angles.shape)) or "one number"
         raise InputError(f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row")
     if not angles.isfinite().all():
         raise InputError("an angle is NaN or infinite: give degrees")
+    if not layers:
+        raise InputError("layers has no pattern: name some, or leave it out to measure all")
     if not aggregations:
         raise InputError(f"no aggregation is named: choose among {', '.join(KNOWN_AGGREGATIONS)}")
     if unknown := set(aggregations) - set(KNOWN_AGGREGATIONS):
