@@ -94,6 +94,14 @@ def test_channels_are_on_the_axis_that_is_named():
     torch.testing.assert_close(pictures(maps, "sigmoid", MOST), expected[:, unit])
 
 
+def test_another_default_device_changes_nothing():
+    model = network()
+    given = model, IMAGES[0], angles(2), measured(model)
+    expected = feature_maps.record(*given, mean=[0.5], std=[0.5])
+    with torch.device("meta"):
+        pd.testing.assert_frame_equal(feature_maps.record(*given, mean=[0.5], std=[0.5]), expected)
+
+
 def test_by_default_the_first_the_middle_and_the_last_convolution_in_execution_order():
     model = network()
     table = feature_maps.record(model, IMAGES[0], angles(2), measured(model))

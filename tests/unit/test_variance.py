@@ -14,12 +14,13 @@ from test_properties import by_key
 from torch import fx, nn
 
 from rotvar import models
+from rotvar.affine import affine
 from rotvar.columns import MEASURES
 from rotvar.errors import InputError
 from rotvar.rotation import angles
 from rotvar.statistics.firing import RATES
 from rotvar.statistics.moments import Moments
-from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS, Sweep
+from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS, KNOWN_AGGREGATIONS, Sweep
 from rotvar.system import memory
 from rotvar.transformations import Transformation
 from rotvar.variance import measure, sweep
@@ -230,6 +231,50 @@ def test_networks_of_other_precisions_are_measured(dtype):
         table = measure(model, given, labels, classes, angles(4), **constants)
         means = [one[one.aggregation == "spatial"].groupby("layer").sample_std.mean() for one in (table, expected)]
         np.testing.assert_allclose(*means, rtol=close, atol=close / 20)
+
+
+def test_another_default_device_changes_nothing(tmp_path):
+    """A researcher has said torch.set_default_device("cuda"): the network and the images are where they are."""
+    model, *given = small()
+    shift = Transformation({"rotation": 30, "translation": 0.1, "brightness": 0.2, "horizontal_flip": 0.5})
+
+    def measured() -> list[pd.DataFrame]:
+        options = dict(aggregations=KNOWN_AGGREGATIONS, firing_rate=0.1, mean=[0.4, 0.6], std=[0.2, 0.3])
+        state = sweep(model, *given, angles(3), **options)
+        state.save(tmp_path / "part", {})
+        drawn = shift.draw(3, torch.Generator().manual_seed(0))
+        shifted = (measure(model, *given, each, transform=shift) for each in (shift.grid(2), drawn))
+        moved = affine(given[0], rotation=30.0, scale=1.1)
+        return [Sweep.load(tmp_path / "part")[0].table(), state.table(), *shifted, pd.DataFrame(moved.flatten(1))]
+
+    expected = measured()
+    with torch.device("meta"):
+        elsewhere = measured()
+    for one, other in zip(elsewhere, expected, strict=True):
+        pd.testing.assert_frame_equal(one, other)
+
+
+class Filtering(nn.Module):
+    """Filters in float64 that are no parameters, beside weights that are whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shifts = nn.Parameter(torch.ones(2, dtype=torch.int64), requires_grad=False)
+        self.register_buffer("filters", torch.rand(3, 2, 3, 3, dtype=torch.float64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return nn.functional.conv2d(x, self.filters)
+
+
+def test_bytes_are_seen_in_the_type_of_whatever_filters_a_network_has():
+    _, images, labels, classes = small()
+    images = (images * 255).to(torch.uint8)
+    torch.manual_seed(0)
+    model = Filtering()
+    as_bytes, expected = (
+        measure(model, given, labels, classes, angles(2)) for given in (images, images.double() / 255)
+    )
+    pd.testing.assert_frame_equal(as_bytes, expected, rtol=1e-3)
 
 
 def test_one_pattern_or_aggregation_may_stand_alone():

@@ -35,9 +35,10 @@ def places_read(
 ) -> tuple[Tensor, Tensor]:
     """Where each pixel of n images that `affine` transforms comes from: `back`, 2 x 2 x n, and `moved`, 2 x n, as
     `interpolate` takes them."""
-    numbers = (torch.as_tensor(one, dtype=torch.float64).expand(n) for one in (rotation, right, down, scale))
-    angle, right, down, scale = numbers
-    radians, slant = torch.deg2rad(angle), torch.deg2rad(torch.as_tensor(shear, dtype=torch.float64)).tan()
+    amounts = (rotation, right, down, scale, shear)
+    numbers = (torch.as_tensor(one, dtype=torch.float64, device="cpu").expand(n) for one in amounts)
+    angle, right, down, scale, shear = numbers
+    radians, slant = torch.deg2rad(angle), torch.deg2rad(shear).tan()
     cos, sin = radians.cos(), radians.sin()
     # The inverse of the whole: turned back, sheared back, scaled back (y points down)
     back = torch.stack([cos + slant * sin, slant * cos - sin, sin, cos]).view(2, 2, -1) / scale

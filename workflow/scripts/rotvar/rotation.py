@@ -3,20 +3,20 @@
 from collections.abc import Callable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from rotvar.affine import interpolate
 from rotvar.errors import InputError
 
 
 def angles(n: int) -> Tensor:
-    """The n angles of a measurement, in degrees: from -180 in equal steps of 360 / n (float64, n).
+    """The n angles of a measurement, in degrees: from -180 in equal steps of 360 / n (float64, n, on the CPU).
 
     Raises InputError for n < 2: a standard deviation over rotations needs two of them.
     """
     if n < 2:
         raise InputError(f"angles: {n} given, but a standard deviation over rotations needs at least 2")
-    return 360 * torch.arange(n, dtype=torch.float64) / n - 180
+    return 360 * torch.arange(n, dtype=torch.float64, device="cpu") / n - 180
 
 
 def rotate(images: Tensor, degrees: Tensor) -> Tensor:
@@ -60,6 +60,23 @@ def present(
     return images
 
 
+def sight(
+    model: nn.Module, images: Tensor, mean: Tensor | None, std: Tensor | None
+) -> tuple[torch.device, torch.dtype, Tensor | None, Tensor | None]:
+    """The device of a network, the type in which it sees images, and what `present` normalizes them with there.
+
+    Images of a floating-point type are seen in that, and uint8 ones in the type of the network's first weights that are
+    no whole numbers, such as float64. `mean` and `std`: C numbers each, or None.
+    """
+    weights = [*model.parameters(), *model.buffers()]
+    device = weights[0].device if weights else images.device
+    precise = images.dtype if images.is_floating_point() else torch.float32
+    fractional = (each.dtype for each in weights if each.is_floating_point() or each.is_complex())
+    seen_as = precise if images.is_floating_point() else next(fractional, precise)
+    mean, std = (None if each is None else torch.as_tensor(each, dtype=precise, device=device) for each in (mean, std))
+    return device, seen_as, mean, std
+
+
 def present_at_all(
     images: Tensor,
     angles: Tensor,
@@ -73,6 +90,23 @@ def present_at_all(
     """
     parameters = angles.repeat(len(images), *[1] * (angles.dim() - 1))
     return present(images.repeat_interleave(len(angles), 0), parameters, mean, std, transform)
+
+
+def seeing(
+    model: nn.Module,
+    images: Tensor,
+    mean: Tensor | None,
+    std: Tensor | None,
+    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
+) -> tuple[torch.device, Callable[[Tensor, Tensor], Tensor]]:
+    """The device of a network, and `present_at_all` for it: of a batch of `images` and angles, what it sees there."""
+    device, seen_as, mean, std = sight(model, images, mean, std)
+
+    def seen(batch: Tensor, angles: Tensor) -> Tensor:
+        batch = batch.to(device, non_blocking=device.type == "cuda")  # a CPU has to wait for what comes from a GPU
+        return present_at_all(batch, angles, mean, std, transform).to(seen_as)
+
+    return device, seen
 
 
 def _turn_quarters(images: Tensor, degrees: Tensor, exact: Tensor, rotated: Tensor) -> None:

@@ -91,7 +91,8 @@ class Transformation:
     def draw(self, n: int, generator: torch.Generator) -> Tensor:
         """Parameters for n images, independent of each other, uniform within the limits (scale: their logarithms); N x
         P, float64, on the CPU."""
-        return self._place(2 * torch.rand(n, len(self.parameters), dtype=torch.float64, generator=generator) - 1)
+        drawn = torch.rand(n, len(self.parameters), dtype=torch.float64, device="cpu", generator=generator)
+        return self._place(2 * drawn - 1)
 
     def grid(self, samples: int) -> Tensor:
         """Every combination of `samples` values of each parameter, from one limit to the other in equal steps (scale:
@@ -107,9 +108,9 @@ class Transformation:
         columns = []
         for name, limit in self.limits.items():
             family = FAMILIES[name]
-            values = family.place(torch.linspace(-1, 1, samples, dtype=torch.float64), limit)
+            values = family.place(torch.linspace(-1, 1, samples, dtype=torch.float64, device="cpu"), limit)
             if name.endswith("_flip"):
-                values = torch.tensor([0.0, 1.0], dtype=torch.float64)
+                values = torch.tensor([0.0, 1.0], dtype=torch.float64, device="cpu")
             elif name == "rotation" and limit == family.most:
                 values = angles(samples)
             columns += [values] * len(family.parameters)
@@ -136,7 +137,7 @@ class Transformation:
         parameters: N x P, on the CPU; N alone where P is 1.
         """
         given = self._by_family(parameters.detach().to("cpu", torch.float64).view(len(parameters), -1))
-        right, down = given.get("translation", [torch.zeros(len(parameters), dtype=torch.float64)] * 2)
+        right, down = given.get("translation", [parameters.new_zeros(len(parameters))] * 2)
         others = {name: given[name][0] for name in ("rotation", "scale", "shear") if name in given}
         back, moved = places_read(len(parameters), right=right * width, down=down * height, **others)
         for axis, name in enumerate(("horizontal_flip", "vertical_flip")):
@@ -162,7 +163,7 @@ class Transformation:
         if not moves:
             return images
         height, width = images.shape[-2:]
-        right, down = moves.pop("translation", [torch.zeros(len(images), dtype=torch.float64)] * 2)
+        right, down = moves.pop("translation", [torch.zeros(len(images), dtype=torch.float64, device="cpu")] * 2)
         others = {name: column for name, (column,) in moves.items()}
         return affine(images, right=right * width, down=down * height, **others)
 

@@ -16,7 +16,7 @@ from rotvar.columns import SUMMARY_STRATA, TURNED
 from rotvar.errors import InputError, out_of_memory, reason
 from rotvar.fusions import Fusion
 from rotvar.modes import evaluating
-from rotvar.rotation import present_at_all, rotate
+from rotvar.rotation import rotate, seeing
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import firing
 from rotvar.statistics.moments import arithmetic
@@ -121,12 +121,11 @@ def sweep(
     _check(angles, aggregations, firing_rate, layers)
     labels, part = labels.long().cpu(), _checked_part(part, classes)
     inverse = Inverse(transform, angles, *images.shape[2:]) if TURNED in aggregations else None
-    weights = next(model.parameters(), torch.empty(0, device=images.device))
-    if weights.device.type not in BATCH_SIZE:
-        raise InputError(f"the network is on '{weights.device}': move it to one of {', '.join(BATCH_SIZE)}")
-    device, seen = weights.device, seeing(weights, images, mean, std, transform)
+    device, seen = seeing(model, images, mean, std, transform)
+    if device.type not in BATCH_SIZE:
+        raise InputError(f"the network is on '{device}': move it to one of {', '.join(BATCH_SIZE)}")
     recorder = Recorder(model, channel_axes=channel_axes)
-    measured = int(torch.isin(labels, torch.tensor(part)).sum())  # images
+    measured = int(torch.isin(labels, torch.tensor(part, device="cpu")).sum())  # images
     keep = 0 if firing_rate is None else firing(firing_rate, len(images) * len(angles)) + 1
 
     def run(numbers: Tensor, done: Done) -> None:
@@ -160,26 +159,6 @@ def sweep(
                     bar.update(len(batch))
                 state.finish_class(label)
     return state
-
-
-def seeing(
-    weights: Tensor,
-    images: Tensor,
-    mean: Tensor | None,
-    std: Tensor | None,
-    transform: Callable[[Tensor, Tensor], Tensor] = rotate,
-) -> Callable[[Tensor, Tensor], Tensor]:
-    """`present_at_all` of a batch of `images` and of angles, as a network with such `weights` takes it: on its device,
-    and, of uint8 images, in its type. mean and std: of any type, anywhere, or None."""
-    device, precise = weights.device, images.dtype if images.is_floating_point() else torch.float32
-    mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
-    seen_as = precise if images.is_floating_point() else weights.dtype  # a network in double precision sees such images
-
-    def seen(batch: Tensor, angles: Tensor) -> Tensor:
-        batch = batch.to(device, non_blocking=device.type == "cuda")  # a CPU has to wait for what comes from a GPU
-        return present_at_all(batch, angles, mean, std, transform).to(seen_as)
-
-    return seen
 
 
 def _probe(
@@ -328,7 +307,7 @@ def _check_images(
         if not isinstance(name, str):
             raise InputError(f"classes: {name} is not text: give names, such as '{name}'")
     for name, values in (("mean", mean), ("std", std)):
-        numbers = torch.as_tensor(0.5 if values is None else values)
+        numbers = torch.as_tensor(0.5 if values is None else values, device="cpu")
         if numbers.numel() not in (1, images.shape[1]) or not numbers.isfinite().all():
             raise InputError(f"{name} is {numbers.tolist()}: a finite number for each of {images.shape[1]} channels")
         if name == "std" and not (numbers > 0).all():

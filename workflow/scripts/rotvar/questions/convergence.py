@@ -18,9 +18,10 @@ from rotvar import devices
 from rotvar.activations import Layer, Recorder
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
+from rotvar.rotation import seeing
 from rotvar.statistics.moments import Arithmetic, Series, Statistics, arithmetic
 from rotvar.statistics.sweep import by_image, check_finite, kept_series, reduced
-from rotvar.variance import BATCH_SIZE, seeing, worth_compiling
+from rotvar.variance import BATCH_SIZE, worth_compiling
 
 # Those with one value a map: "spatial" would keep the statistics of every position, of several subsets at a time
 AGGREGATIONS = ("mean", "max")
@@ -58,8 +59,7 @@ def measure(
         raise InputError(f"unknown aggregation '{aggregation}': choose one of {', '.join(AGGREGATIONS)}")
     if len(angles) < 2:
         raise InputError(f"{len(angles)} angle given, but a standard deviation over rotations needs at least 2")
-    weights = next(model.parameters(), torch.empty(0, device=images.device))
-    device, seen = weights.device, seeing(weights, images, mean, std)
+    device, seen = seeing(model, images, mean, std)
     recorder = Recorder(model)
     layers: dict[Layer, _Subsets] = {}
     rows = []

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from rotvar.activations import Layer, Recorder, matches
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
-from rotvar.rotation import present
+from rotvar.rotation import present, sight
 
 # A channel responds where its sample std is at least this share of the mean of its layer
 RESPONDS = 0.1
@@ -45,10 +45,7 @@ def record(
     Raises InputError for a pattern that no layer with maps matches, for patterns that match too many, and where no
     convolution has maps.
     """
-    weights = next(model.parameters(), torch.empty(0, device=image.device))
-    device, precise = weights.device, image.dtype if image.is_floating_point() else torch.float32
-    mean, std = (None if values is None else torch.as_tensor(values).to(device, precise) for values in (mean, std))
-    seen_as = precise if image.is_floating_point() else weights.dtype  # as in `variance.sweep`
+    device, seen_as, mean, std = sight(model, image, mean, std)
     batch = image.to(device).repeat(len(angles), 1, 1, 1)
     shown, seen = present(batch, angles), present(batch, angles, mean, std).to(seen_as)
     recorder = Recorder(model, channel_axes=channel_axes)

@@ -25,12 +25,13 @@ from rotvar.activations import Layer, Recorder
 from rotvar.columns import POOLED
 from rotvar.errors import InputError
 from rotvar.modes import evaluating
+from rotvar.rotation import seeing
 from rotvar.statistics import operations
 from rotvar.statistics.measures import quotient
 from rotvar.statistics.moments import Moments, as_array
 from rotvar.statistics.sweep import by_image, kept_series, reduced
 from rotvar.system import memory
-from rotvar.variance import BATCH_SIZE, seeing
+from rotvar.variance import BATCH_SIZE
 
 log = logging.getLogger("rotvar")
 
@@ -83,8 +84,7 @@ def measure(
     for name, given in (("image", len(images)), ("angle", len(angles))):
         if given < 2:
             raise InputError(f"{given} {name} given, but a standard deviation needs at least 2")
-    weights = next(model.parameters(), torch.empty(0, device=images.device))
-    device, seen = weights.device, seeing(weights, images, mean, std)
+    device, seen = seeing(model, images, mean, std)
     times = counts(len(images), replicates, seed)
     recorder = Recorder(model)
     chosen: set[Layer] = set()  # the layers of the pass that is going on

@@ -43,7 +43,7 @@ class Inverse:
                 "rotation and of a transformations.Transformation: use one, or leave the aggregation out"
             )
         self.back, self.moved = transform.places_read(parameters, height, width)
-        self.size = torch.tensor([width, height], dtype=torch.float64)
+        self.size = torch.tensor([width, height], dtype=torch.float64, device="cpu")
         self.taps: dict[tuple[int, int, torch.device], tuple[Tensor, Tensor]] = {}
 
     def positions(self, height: int, width: int) -> int:
@@ -82,12 +82,13 @@ class Inverse:
     def _read(self, height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
         """For every position the four that it is read from and their weights, R x 4 x (H * W), and how much of these
         lies inside, R x (H * W)."""
-        shape = torch.tensor([width, height], dtype=torch.float64)
+        shape = torch.tensor([width, height], dtype=torch.float64, device="cpu")
         share = shape / self.size  # a pixel of the map is several of the image
         # The image was read at `back p + moved`, so the map is read at the inverse, in its own pixels
         inverse = torch.linalg.inv(self.back.movedim(2, 0)) * share.view(2, 1) / share  # R x 2 x 2
         moved = inverse @ (self.moved * share.view(2, 1)).T.unsqueeze(2)  # R x 2 x 1
-        y, x = (torch.arange(length, dtype=torch.float64) - (length - 1) / 2 for length in (height, width))
+        numbers = (torch.arange(length, dtype=torch.float64, device="cpu") for length in (height, width))
+        y, x = (each - (len(each) - 1) / 2 for each in numbers)
         places = torch.stack([x.repeat(height), y.repeat_interleave(width)])  # 2 x positions, from the centre
         places = inverse @ places - moved + (shape.view(2, 1) - 1) / 2  # R x 2 x positions, from the first pixel
         places = torch.where((places - places.round()).abs() < _EXACT, places.round(), places)

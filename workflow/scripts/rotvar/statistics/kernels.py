@@ -107,8 +107,8 @@ def mean_and_max(values: Tensor) -> tuple[Tensor, Tensor]:
     A maximum is NaN or infinite where any of its values is.
     """
     rows, channels, _ = values.shape
-    mean = torch.empty(rows, channels, dtype=torch.float64)
-    top = torch.empty(rows, channels, dtype=values.dtype)
+    mean = torch.empty(rows, channels, dtype=torch.float64, device="cpu")
+    top = torch.empty(rows, channels, dtype=values.dtype, device="cpu")
     if values.stride(1) < values.stride(2):  # channels last
         maps, side = values.transpose(1, 2).reshape(rows, -1), channels
     else:  # the positions of a channel are a row of their own
@@ -139,8 +139,8 @@ def fuse(
     floor = np.float32(-np.inf if alpha is None else 0)
     kept = maps[:0] if normalized is None else normalized.permute(0, 2, 3, 1).view(rows, -1)
     stages = [0, *([1] if normalization else []), *([] if alpha is None else [2])]
-    means = torch.empty(3, rows, channels, dtype=torch.float64)
-    maxima = torch.empty(3, rows, channels, dtype=output.dtype)
+    means = torch.empty(3, rows, channels, dtype=torch.float64, device="cpu")
+    maxima = torch.empty(3, rows, channels, dtype=output.dtype, device="cpu")
     activation = floor, np.float32(alpha or 0)
     arrays = maps.numpy(), *factors, *activation, kept.numpy(), np.array(stages), means.numpy(), maxima.numpy()
     side_by_side(_fuse, rows, len(stages) * output.numel(), *arrays)

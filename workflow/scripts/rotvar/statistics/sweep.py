@@ -185,7 +185,7 @@ class Sweep:
                 tensors |= {f"{key}/{name}": getattr(moments, name).cpu() for name in Moments.TENSORS}
                 if one.largest:
                     tensors |= {f"{key}/{name}": getattr(one.largest, name).cpu() for name in Largest.TENSORS}
-                tensors[f"{key}/by_class"] = torch.tensor(np.array([*one.by_class.values()]))
+                tensors[f"{key}/by_class"] = torch.from_numpy(np.array([*one.by_class.values()]))
                 series[source] = {
                     "n": moments.n, "channels": one.channels, "positions": one.positions, "labels": [*one.by_class],
                 }  # fmt: skip
