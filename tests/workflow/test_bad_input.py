@@ -69,6 +69,15 @@ def test_a_bad_configuration_touches_nothing(arguments: list[str], sentence: str
     assert contents(study) == before
 
 
+def test_a_file_that_changes_the_study_is_not_the_study(workflow: Path, tmp_path: Path) -> None:
+    """Elsewhere it would be a whole study, with the defaults of what it leaves out."""
+    (tmp_path / "mine.yaml").write_text("{datasets: [cifar10], models: [resnet], trainings: {unrotated: {}}}")
+    named = ("-n", "--snakefile", str(workflow / "Snakefile"), "--configfile", str(tmp_path / "mine.yaml"))
+    (error,) = errors(run_snakemake(tmp_path, *named))
+    assert error.startswith(f"Error in the configuration: {tmp_path} has no config.yaml: run in")
+    assert run_snakemake(tmp_path, *named, "--directory", str(workflow)).returncode == 0
+
+
 @pytest.mark.parametrize(
     "target",
     [

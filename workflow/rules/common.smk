@@ -41,6 +41,9 @@ def stop_at(problems):
 
 
 if workflow.is_main_process:
+    # Snakemake reads it in the folder where it runs, and does without it if it has another file
+    if not Path("config.yaml").is_file():
+        stop_at([f"{Path.cwd()} has no config.yaml: run in the repository's folder, or name that with --directory."])
     for file in workflow.configfiles:
         stop_at([f"{file}: {problem}" for problem in sentences.repeated(Path(file).read_text(encoding="utf-8"))])
 for entry in configuration.leave_out(config):
