@@ -182,6 +182,32 @@ def test_each_module_is_left_in_its_mode():
     assert {name: module.training for name, module in model.named_modules()} == before
 
 
+class Merging(nn.Linear):
+    """Adds to its weight for evaluation what is trained beside it, as low-rank adaptations do."""
+
+    def __init__(self) -> None:
+        super().__init__(32, 3)
+        self.beside, self.merged = nn.Parameter(torch.ones(3, 32)), False
+
+    def train(self, mode: bool = True) -> "Merging":
+        if self.merged == mode:
+            self.weight.data += -self.beside.data if mode else self.beside.data
+            self.merged = not mode
+        return super().train(mode)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return super().forward(x) if self.merged else super().forward(x) + x @ self.beside.T
+
+
+def test_what_a_module_does_for_evaluation_is_undone():
+    _, images, labels, classes = small()
+    model = nn.Sequential(nn.Flatten(2), nn.AdaptiveAvgPool1d(16), nn.Flatten(), Merging(), nn.BatchNorm1d(3).eval())
+    before = model[3].weight.clone()
+    measure(model, images, labels, classes, angles(2))
+    assert [module.training for module in model.modules()] == [True] * 5 + [False] and not model[3].merged
+    torch.testing.assert_close(model[3].weight, before)
+
+
 class Remembering(nn.Module):
     """Makes a table at its first call and keeps it, as networks do with the places of tokens."""
 

@@ -10,7 +10,8 @@ from rotvar.errors import InputError
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Put a network in evaluation mode for the block, and then each of its modules back.
+    """Put a network in evaluation mode for the block, and then each of its modules back, by its own `train`: that may
+    do more, such as to take out of a weight what its `eval` has merged into it.
 
     Raises InputError for what `torch.export` made, which has one mode.
     """
@@ -23,5 +24,6 @@ def evaluating(model: nn.Module) -> Iterator[None]:
     try:
         yield
     finally:
-        for module, training in before.items():
-            module.training = training
+        for module, training in before.items():  # outermost first: what it does to others is put right after it
+            if module.training != training:
+                module.train(training)
