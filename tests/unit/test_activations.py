@@ -2,6 +2,7 @@
 
 import logging
 import weakref
+from typing import NamedTuple
 
 import pytest
 import torch
@@ -458,6 +459,21 @@ def test_functions_are_named_by_the_module_that_calls_them():
     assert [layer.name for layer in recorded(Functions(), images())] == [
         e.name.removeprefix("block.") for e in expected
     ]
+
+
+class Extremes(NamedTuple):
+    top: torch.Tensor
+    bottom: torch.Tensor
+
+
+def test_what_a_function_gives_several_of_is_a_layer_and_a_tuple_of_layers_is_none():
+    class Extreme(nn.Module):
+        def forward(self, x: torch.Tensor) -> Extremes:
+            return Extremes(x.max(2).values.relu(), torch.min(x, 3).values)
+
+    layers = recorded(Extreme(), images())
+    assert [layer.name for layer in layers] == ["max", "relu", "min"]
+    assert torch.equal(layers[Layer("max", "operation")], images().amax(2))
 
 
 def test_operations_that_only_lay_out_are_not_recorded():

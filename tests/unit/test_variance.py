@@ -312,6 +312,15 @@ def test_one_pattern_or_aggregation_may_stand_alone():
         pd.testing.assert_frame_equal(table, expected)
 
 
+def test_arrays_and_lists_are_taken_for_tensors():
+    model, images, labels, classes = small()
+    normalization = {"mean": torch.tensor([0.25]), "std": torch.tensor([0.5])}
+    expected = measure(model, images, labels, classes, torch.tensor([0.0, 90.0]), **normalization)
+    backwards = images.numpy()[::-1].copy()[::-1]  # of which PyTorch itself makes no tensor
+    table = measure(model, backwards, labels.tolist(), classes, [0, 90], mean=0.25, std=np.array([0.5]))
+    pd.testing.assert_frame_equal(table, expected)
+
+
 def test_an_aggregation_that_is_named_twice_is_measured_once():
     model, images, labels, classes = small()
     once, twice = (measure(model, images, labels, classes, angles(3), aggregations=["max"] * n) for n in (1, 2))
@@ -387,6 +396,9 @@ def spotted(number: int, value: float) -> torch.Tensor:
         (dict(mean=torch.tensor([0.5, 0.5])), r"mean is \[0\.5, 0\.5\]: a finite number for each of 1 channels"),
         (dict(mean=torch.tensor([torch.nan])), r"mean is \[nan\]: a finite number for each of 1 channels"),
         (dict(std=torch.tensor([0.0])), r"std is \[0\.0\]: images are divided by it, so it must be more than 0"),
+        (dict(labels=["cat", "dog"]), r"^labels cannot be made a tensor \(.*numpy\.str_.*\): give numbers$"),
+        (dict(images=[[1], [2, 3]]), r"^images cannot be made a tensor \(.*\): give numbers$"),
+        (dict(batch_size=0), "^batch_size is 0: so many rotated images go through the network, at least 1$"),
         (dict(layers=[]), "^layers has no pattern: name some, or leave it out to measure all$"),
         (dict(layers=["conv*"]), r"no layer matches 'conv\*': the layers are "),
     ],

@@ -56,7 +56,7 @@ class Axes:
         if own is not None or not inputs:
             return own
         if kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node]):
-            with suppress(IndexError):  # of what is looked up in a table, by indices that the network computes
+            with suppress(Exception):  # not everything can be done with places: a table is looked up by whole numbers
                 self.marks[node] = self._laid_out(node, values)
         if not isinstance(output, Tensor):
             return inputs[0]

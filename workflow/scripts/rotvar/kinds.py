@@ -35,9 +35,12 @@ def name_of(target: object) -> str:
 
 
 def kind_of(target: object) -> str | None:
-    """The kind of an operation (a module, a function or a method's name); None for one that computes nothing new."""
+    """The kind of an operation (a module, a function or a method's name); None for one that computes nothing new.
+
+    A class that a network calls only keeps what it has computed, as named tuples do.
+    """
     name = name_of(target)
-    if name in PASSIVE or any(part in name for part in PASSIVE_PARTS):
+    if isinstance(target, type) or name in PASSIVE or any(part in name for part in PASSIVE_PARTS):
         return None
     for kind, parts in KINDS:
         if any(part in name for part in parts):

@@ -5,8 +5,10 @@ else `measures`, `firing` and `equivariance` define.
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 from tqdm import tqdm
 
@@ -41,34 +43,35 @@ WORTH_COMPILING = {"cpu": 3e9, "cuda": 1e12}
 
 def measure(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Tensor | ArrayLike,
+    labels: Tensor | ArrayLike,
     classes: Sequence[str],
-    angles: Tensor,
+    angles: Tensor | ArrayLike,
     *,
     transform: Callable[[Tensor, Tensor], Tensor] = rotate,
-    mean: Tensor | None = None,
-    std: Tensor | None = None,
+    mean: Tensor | ArrayLike | None = None,
+    std: Tensor | ArrayLike | None = None,
     aggregations: Iterable[str] = AGGREGATIONS,
     firing_rate: float | None = None,
-    layers: Sequence[str] = ("*",),
+    layers: Iterable[str] = ("*",),
     channel_axes: Mapping[str, int] | None = None,
     batch_size: int | None = None,
     precision: str = "float32",
 ) -> pd.DataFrame:
     """Measure every activation of `model` (in evaluation mode, on its own device) under the rotations.
 
-    images: N x C x H x W, uint8 (scaled to [0, 1]) or float; rotated, then normalized with `mean` and `std` (C each)
-    if given. labels: N, indexing `classes`. angles: R, degrees, counter-clockwise. transform: another transformation
-    than rotation, a `transformations.Transformation`; `angles` is then its `grid`, R x P. aggregations: how the
-    positions of a map are reduced to one value per channel: "mean", "max" or "sum" before the statistics; "spatial",
-    which takes the statistics at each position and then averages the two stds over the positions; "same_equivariance",
-    which does so with maps that are turned back (`equivariance`). firing_rate: the share of all rotated images for
-    which a unit fires (`firing`), such as 0.01; firing rates are measured only where it is given. layers: patterns of
-    the names of the layers to measure ("layer4.*"). channel_axes: for patterns of names, the axis of their channels,
-    where the rules of `channels` err. batch_size: how many rotated images go through the network at once (a
-    multiple of R is made of it); by default as many as are fast and fit in memory, and fewer where they turn out not
-    to fit. precision: "float32", "tf32" (on GPUs, in convolutions and matrix products) or "bfloat16" (autocast).
+    Numbers are tensors, or what NumPy makes an array of. images: N x C x H x W, uint8 (scaled to [0, 1]) or float;
+    rotated, then normalized with `mean` and `std` (C each) if given. labels: N, indexing `classes`. angles: R, degrees,
+    counter-clockwise. transform: another transformation than rotation, a `transformations.Transformation`; `angles` is
+    then its `grid`, R x P. aggregations: how the positions of a map are reduced to one value per channel: "mean", "max"
+    or "sum" before the statistics; "spatial", which takes the statistics at each position and then averages the two
+    stds over the positions; "same_equivariance", which does so with maps that are turned back (`equivariance`).
+    firing_rate: the share of all rotated images for which a unit fires (`firing`), such as 0.01; firing rates are
+    measured only where it is given. layers: patterns of the names of the layers to measure ("layer4.*"). channel_axes:
+    for patterns of names, the axis of their channels, where the rules of `channels` err. batch_size: how many rotated
+    images go through the network at once (a multiple of R is made of it); by default as many as are fast and fit in
+    memory, and fewer where they turn out not to fit. precision: "float32", "tf32" (on GPUs, in convolutions and matrix
+    products) or "bfloat16" (autocast).
 
     Returns a row for each layer, unit, stratum ("all", "stratified" and every class) and aggregation: layer,
     layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance,
@@ -93,18 +96,18 @@ def measure(
 @torch.no_grad()
 def sweep(
     model: nn.Module,
-    images: Tensor,
-    labels: Tensor,
+    images: Tensor | ArrayLike,
+    labels: Tensor | ArrayLike,
     classes: Sequence[str],
-    angles: Tensor,
+    angles: Tensor | ArrayLike,
     *,
     transform: Callable[[Tensor, Tensor], Tensor] = rotate,
     part: Iterable[int] | None = None,
-    mean: Tensor | None = None,
-    std: Tensor | None = None,
+    mean: Tensor | ArrayLike | None = None,
+    std: Tensor | ArrayLike | None = None,
     aggregations: Iterable[str] = AGGREGATIONS,
     firing_rate: float | None = None,
-    layers: Sequence[str] = ("*",),
+    layers: Iterable[str] = ("*",),
     channel_axes: Mapping[str, int] | None = None,
     batch_size: int | None = None,
     precision: str = "float32",
@@ -117,8 +120,10 @@ def sweep(
     aggregations = [aggregations] if isinstance(aggregations, str) else aggregations
     aggregations = tuple(dict.fromkeys(aggregations))  # each once
     layers = [layers] if isinstance(layers, str) else list(layers)
+    images, labels, angles = tensor(images, "images"), tensor(labels, "labels"), tensor(angles, "angles")
+    mean, std = (None if one is None else tensor(one, name) for name, one in (("mean", mean), ("std", std)))
     _check_images(images, labels, classes, mean, std)
-    _check(angles, aggregations, firing_rate, layers)
+    _check(angles, aggregations, firing_rate, layers, batch_size)
     labels, part = labels.long().cpu(), _checked_part(part, classes)
     inverse = Inverse(transform, angles, *images.shape[2:]) if TURNED in aggregations else None
     device, seen = seeing(model, images, mean, std, transform)
@@ -271,7 +276,23 @@ def _checked_part(part: Iterable[int] | None, classes: Sequence[str]) -> list[in
     return labels
 
 
-def _check(angles: Tensor, aggregations: Sequence[str], firing_rate: float | None, layers: Sequence[str]) -> None:
+def tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
+    """The values as a tensor, where an array or a list is given. Raises InputError for what is no numbers."""
+    if isinstance(values, Tensor):
+        return values
+    try:
+        return torch.as_tensor(np.ascontiguousarray(values), device="cpu")
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name} cannot be made a tensor ({reason(error)}): give numbers") from error
+
+
+def _check(
+    angles: Tensor,
+    aggregations: Sequence[str],
+    firing_rate: float | None,
+    layers: Sequence[str],
+    batch_size: int | None,
+) -> None:
     if angles.dim() not in (1, 2) or len(angles) < 2:
         shape = " x ".join(map(str, angles.shape)) or "one number"
         raise InputError(f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row")
@@ -285,6 +306,8 @@ def _check(angles: Tensor, aggregations: Sequence[str], firing_rate: float | Non
         raise InputError(f"unknown aggregation '{min(unknown)}': choose among {', '.join(KNOWN_AGGREGATIONS)}")
     if firing_rate is not None and not 0 < firing_rate < 1:
         raise InputError(f"firing_rate is {firing_rate}: a share of the images, more than 0 and less than 1")
+    if batch_size is not None and batch_size < 1:
+        raise InputError(f"batch_size is {batch_size}: so many rotated images go through the network, at least 1")
 
 
 def _check_images(
@@ -307,7 +330,7 @@ def _check_images(
         if not isinstance(name, str):
             raise InputError(f"classes: {name} is not text: give names, such as '{name}'")
     for name, values in (("mean", mean), ("std", std)):
-        numbers = torch.as_tensor(0.5 if values is None else values, device="cpu")
+        numbers = torch.tensor(0.5, device="cpu") if values is None else values
         if numbers.numel() not in (1, images.shape[1]) or not numbers.isfinite().all():
             raise InputError(f"{name} is {numbers.tolist()}: a finite number for each of {images.shape[1]} channels")
         if name == "std" and not (numbers > 0).all():
