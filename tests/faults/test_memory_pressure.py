@@ -27,13 +27,13 @@ from rotvar.study.jobs import job
 torch.set_num_threads(1)
 limits._DEVICES = Path("nowhere")
 batches = []
-present = variance.present_at_all
+present = rotation.present_at_all
 
 def spy(images, *rest):
     batches.append(len(images))
     return present(images, *rest)
 
-variance.present_at_all = spy
+rotation.present_at_all = spy
 torch.manual_seed(0)
 images = torch.randint(0, 256, (24, 1, 32, 32), dtype=torch.uint8)
 model = nn.Sequential(nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(), nn.AdaptiveAvgPool2d(1))
