@@ -1,5 +1,6 @@
 """Retraining: what is frozen stays as it is, bit for bit; what is trained moves; and what was interrupted goes on."""
 
+import importlib
 import os
 import signal
 from pathlib import Path
@@ -329,8 +330,7 @@ def test_a_damaged_checkpoint_is_no_result(tmp_path: Path, undisturbed: pd.DataF
 def test_a_retraining_does_not_go_on_from_that_of_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other weights, images or code, another recipe or change of the images."""
     monkeypatch.syspath_prepend(Path(retraining.__file__).parents[2])
-    import retrain_model
-
+    retrain_model = importlib.import_module("retrain_model")  # the script
     places = []
 
     def note(*_: object, checkpoint: Checkpoint, **__: object) -> None:

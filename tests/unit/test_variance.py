@@ -445,19 +445,18 @@ def test_no_more_images_are_taken_at_once_than_go_through_the_network():
 class Tight(nn.Sequential):
     """A network on a device that runs out of memory in its last layer above so many images at a time."""
 
-    def __init__(self, most: int, error: Exception | None = None) -> None:
-        super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), Full(most, error))
+    def __init__(self, most: int, *words: str, error: type[Exception] = torch.OutOfMemoryError) -> None:
+        super().__init__(nn.Conv2d(1, 2, 3), nn.ReLU(), Full(most, error, *words))
 
 
 class Full(nn.Tanh):
-    def __init__(self, most: int, error: Exception | None = None) -> None:
+    def __init__(self, most: int, error: type[Exception], *words: str) -> None:
         super().__init__()
-        self.most = most
-        self.error = error or torch.OutOfMemoryError("GPU memory is full")
+        self.most, self.error, self.words = most, error, words
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > self.most:
-            raise self.error
+            raise self.error(*self.words)
         return super().forward(x)
 
 
@@ -475,11 +474,13 @@ def test_where_memory_runs_out_batches_are_halved_and_nothing_is_counted_twice(m
     assert halved == (most < 20)
 
 
-@pytest.mark.parametrize("error", [torch.OutOfMemoryError("GPU memory is full"), MemoryError()])
-def test_a_single_image_that_does_not_fit_is_one_sentence(error):
+@pytest.mark.parametrize(
+    ("error", "words"), [(torch.OutOfMemoryError, ["GPU memory is full"]), (MemoryError, [])], ids=["GPU", "Python"]
+)
+def test_a_single_image_that_does_not_fit_is_one_sentence(error, words):
     images, labels = torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1])
     with pytest.raises(InputError, match=r"memory ran out with a single image at all rotations \(.+\): use"):
-        measure(Tight(3, error), images, labels, ["a", "b"], angles(4))
+        measure(Tight(3, *words, error=error), images, labels, ["a", "b"], angles(4))
 
 
 class Broken(nn.Module):
