@@ -120,8 +120,8 @@ def sweep(
     aggregations = [aggregations] if isinstance(aggregations, str) else aggregations
     aggregations = tuple(dict.fromkeys(aggregations))  # each once
     layers = [layers] if isinstance(layers, str) else list(layers)
-    images, labels, angles = tensor(images, "images"), tensor(labels, "labels"), tensor(angles, "angles")
-    mean, std = (None if one is None else tensor(one, name) for name, one in (("mean", mean), ("std", std)))
+    images, labels, angles = _tensor(images, "images"), _tensor(labels, "labels"), _tensor(angles, "angles")
+    mean, std = (None if one is None else _tensor(one, name) for name, one in (("mean", mean), ("std", std)))
     _check_images(images, labels, classes, mean, std)
     _check(angles, aggregations, firing_rate, layers, batch_size)
     labels, part = labels.long().cpu(), _checked_part(part, classes)
@@ -276,7 +276,7 @@ def _checked_part(part: Iterable[int] | None, classes: Sequence[str]) -> list[in
     return labels
 
 
-def tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
+def _tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
     """The values as a tensor, where an array or a list is given. Raises InputError for what is no numbers."""
     if isinstance(values, Tensor):
         return values
@@ -330,11 +330,12 @@ def _check_images(
         if not isinstance(name, str):
             raise InputError(f"classes: {name} is not text: give names, such as '{name}'")
     for name, values in (("mean", mean), ("std", std)):
-        numbers = torch.tensor(0.5, device="cpu") if values is None else values
-        if numbers.numel() not in (1, images.shape[1]) or not numbers.isfinite().all():
-            raise InputError(f"{name} is {numbers.tolist()}: a finite number for each of {images.shape[1]} channels")
-        if name == "std" and not (numbers > 0).all():
-            raise InputError(f"std is {numbers.tolist()}: images are divided by it, so it must be more than 0")
+        if values is None:
+            continue
+        if values.numel() not in (1, images.shape[1]) or not values.isfinite().all():
+            raise InputError(f"{name} is {values.tolist()}: a finite number for each of {images.shape[1]} channels")
+        if name == "std" and not (values > 0).all():
+            raise InputError(f"std is {values.tolist()}: images are divided by it, so it must be more than 0")
     labels = labels.long()  # other types have no minimum
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise InputError(f"labels go from {labels.min()} to {labels.max()}, but there are {len(classes)} classes")

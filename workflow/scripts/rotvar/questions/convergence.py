@@ -45,8 +45,9 @@ def measure(
 ) -> pd.DataFrame:
     """Mean normalized variance of the finite units of each layer, all images together, for subsets of one measurement.
 
-    images, labels, mean, std, precision: as in `variance.measure`. angles: R, a regular grid (`rotation.angles`);
-    halved as long as it is even. aggregation: "mean" or "max". seed: of the random order of the images.
+    images, labels, mean, std (tensors), precision: as in `variance.measure`. angles: R, a regular grid
+    (`rotation.angles`); halved as long as it is even. aggregation: "mean" or "max". seed: of the random order of the
+    images.
 
     Returns a row for each layer and subset: layer, layer_index, kind, aggregation, images and angles (how many),
     draw (subsets of as many images are numbered from 0; `blocks` gives their images), units, finite (how many count),

@@ -66,10 +66,11 @@ def measure(
     """Mean normalized variance of the finite units of each layer, all images together, of the images as they are and
     of each of `replicates` draws of as many of them (`counts` says which).
 
-    images (N x C x H x W), angles, mean, std, precision and batch_size: as in `variance.measure`. aggregations: "mean",
-    "max" or "sum". seed: of the draws; networks that are measured on the same images with the same seed share them, so
-    that their replicates can be compared one by one. pass_bytes: how much memory the sums take at most (`state_bytes`);
-    layers that do not fit together are measured in several passes over the images, to the same result.
+    images (N x C x H x W), angles, mean, std (tensors), precision and batch_size: as in `variance.measure`.
+    aggregations: "mean", "max" or "sum". seed: of the draws; networks that are measured on the same images with the
+    same seed share them, so that their replicates can be compared one by one. pass_bytes: how much memory the sums take
+    at most (`state_bytes`); layers that do not fit together are measured in several passes over the images, to the same
+    result.
 
     Returns a row for each layer, aggregation and replicate: layer, layer_index, kind, aggregation, replicate (0: the
     images as they are; 1, 2, ...: the draws), images (N), units, finite (how many count), normalized_variance (missing
