@@ -27,7 +27,7 @@ from rotvar import devices, models  # noqa: E402
 from rotvar.catalogue import DATASETS  # noqa: E402
 from rotvar.data import packed  # noqa: E402
 from rotvar.errors import InputError  # noqa: E402
-from rotvar.study import provenance  # noqa: E402
+from rotvar.jobs import provenance  # noqa: E402
 
 # As in the workflow's jobs (workflow/rules/common.smk): the C library keeps freed memory
 MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(2**32), "MALLOC_TRIM_THRESHOLD_": str(2**34)}

@@ -1,4 +1,4 @@
-"""Speed of a training step of `rotvar.trainer`, as JSON and Markdown tables. See benchmarks/README.md."""
+"""Speed of a training step of `rotvar.training.trainer`, as JSON and Markdown tables. See benchmarks/README.md."""
 
 import argparse
 import copy
@@ -25,7 +25,7 @@ from rotvar import devices
 from rotvar.catalogue import DATASETS
 from rotvar.data import packed
 from rotvar.rotation import present
-from rotvar.trainer import Trainer, memory_format
+from rotvar.training.trainer import Trainer, memory_format
 from rotvar.transformations import Transformation
 
 PARTS = ("speed", "precisions", "rotation", "loop", "compile")

@@ -20,13 +20,13 @@ from hypothesis import strategies as st
 from matplotlib.figure import Figure
 
 from rotvar import models, results, rotation, tables, variance
-from rotvar.checkpoint import Checkpoint
 from rotvar.data import packed
 from rotvar.errors import InputError
 from rotvar.figures import theme
 from rotvar.report import pictures
 from rotvar.statistics.sweep import Sweep
 from rotvar.system import checksum
+from rotvar.training.checkpoint import Checkpoint
 
 FLIPS = times(short=150, long=2000)
 

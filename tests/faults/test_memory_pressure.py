@@ -22,7 +22,7 @@ import torch
 from torch import nn
 from rotvar import rotation, variance
 from rotvar.system import limits
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 torch.set_num_threads(1)
 limits._DEVICES = Path("nowhere")

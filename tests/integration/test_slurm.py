@@ -151,7 +151,7 @@ class Trainings:
         self.slurm, self.folder = slurm, copy_workflow(folder)
         (folder / "study.yaml").write_text(yaml.safe_dump(LONG))
         edit(folder / "config.yaml", "  unrotated: {}\n", "")  # a study's mappings are added to
-        module = folder / "workflow" / "scripts" / "rotvar" / "training.py"
+        module = folder / "workflow" / "scripts" / "rotvar" / "training" / "__init__.py"
         edit(module, STEP, STEP + SLOW)
         edit(module, "import time\n", "import mmap\nimport time\nfrom pathlib import Path\n")
         edit(module, "log = ", "GREED: list[mmap.mmap] = []\nlog = ")

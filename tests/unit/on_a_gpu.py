@@ -9,13 +9,14 @@ import torch
 from pretended_gpu import made_up_gradients, pretended, waits
 from torch import nn
 
-from rotvar import evaluation, models, training, untrained, variance
-from rotvar.checkpoint import Checkpoint
+from rotvar import evaluation, models, training, variance
 from rotvar.data.packed import Dataset
 from rotvar.errors import InputError
 from rotvar.questions import convergence, retraining, stability
 from rotvar.rotation import angles
 from rotvar.statistics.sweep import KNOWN_AGGREGATIONS
+from rotvar.training import untrained
+from rotvar.training.checkpoint import Checkpoint
 from rotvar.transformations import Transformation
 
 CLASSES = ("a", "b", "c")

@@ -9,7 +9,7 @@ import torch
 from test_training import bright_and_dark
 
 from rotvar.data.packed import pack
-from rotvar.study.assignment import Assignment
+from rotvar.jobs.assignment import Assignment
 
 
 def test_what_it_makes_says_which_file_of_weights_it_began_with(tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rotvar.checkpoint import Checkpoint
 from rotvar.errors import InputError
+from rotvar.training.checkpoint import Checkpoint
 
 STATE = {"weights": torch.arange(1000.0), "step": 3, "history": [(1, "train", 0.5)], "none": None}
 

@@ -10,9 +10,10 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import devices, evaluation, training, untrained
+from rotvar import devices, evaluation, training
 from rotvar.data.packed import Dataset
 from rotvar.rotation import angles
+from rotvar.training import untrained
 
 
 @pytest.fixture

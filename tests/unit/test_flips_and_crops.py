@@ -2,7 +2,7 @@
 
 import torch
 
-from rotvar.flips_and_crops import PADDING, flip_and_crop
+from rotvar.training.flips_and_crops import PADDING, flip_and_crop
 
 
 def generator(seed: int = 0) -> torch.Generator:

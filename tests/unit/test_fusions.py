@@ -10,8 +10,8 @@ from oracle import activations, measures
 from torch import nn
 from torch.nn import functional
 
-from rotvar import fusions, variance
-from rotvar.activations import Layer, Recorder
+from rotvar import variance
+from rotvar.activations import Layer, Recorder, fusions
 from rotvar.columns import MEASURES
 from rotvar.errors import InputError
 from rotvar.rotation import angles

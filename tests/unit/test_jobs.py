@@ -10,7 +10,7 @@ import warnings
 import pytest
 
 from rotvar.errors import InputError
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 from rotvar.system.files import atomic
 from rotvar.system.interruption import Interrupted
 

@@ -5,7 +5,7 @@ import time
 
 import torch
 
-from rotvar.study import provenance
+from rotvar.jobs import provenance
 
 
 def test_record():

@@ -17,10 +17,10 @@ from safetensors.torch import load_file
 from test_training import bright_and_dark, equal, network, weights
 
 from rotvar import evaluation, models, training
-from rotvar.checkpoint import Checkpoint
 from rotvar.errors import InputError
 from rotvar.system.interruption import Interrupted
-from rotvar.trainer import Trainer
+from rotvar.training.checkpoint import Checkpoint
+from rotvar.training.trainer import Trainer
 
 EPOCHS, STEPS = 3, 4  # of the trainings here
 SHAPE = {"channels": 1, "image_size": 8, "classes": 2}
@@ -297,7 +297,7 @@ KILLABLE = """
 import sys
 import torch
 from rotvar import models, training
-from rotvar.checkpoint import Checkpoint
+from rotvar.training.checkpoint import Checkpoint
 from rotvar.data.packed import Dataset
 from safetensors.torch import save_file
 

@@ -14,15 +14,15 @@ from torch import Tensor, nn
 
 from rotvar import evaluation, models, summary, training, variance
 from rotvar.catalogue import MODELS
-from rotvar.checkpoint import Checkpoint
 from rotvar.data.packed import normalization, pack
+from rotvar.jobs import job
 from rotvar.questions import feature_maps, retraining
 from rotvar.questions.retraining import Scheme, retrain, schemes
 from rotvar.rotation import angles
 from rotvar.study import demands
-from rotvar.study.jobs import job
 from rotvar.system.interruption import Interrupted
-from rotvar.trainer import Trainer
+from rotvar.training.checkpoint import Checkpoint
+from rotvar.training.trainer import Trainer
 
 IMAGE = torch.zeros(1, 1, 8, 8)
 RECIPE = {"epochs": 2, "batch_size": 8, "augmentation": {"rotation": 180}, "precision": "float32"}

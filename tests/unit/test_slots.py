@@ -21,7 +21,7 @@ from copies import ROOT
 
 from rotvar import devices
 from rotvar.errors import InputError
-from rotvar.study import slots
+from rotvar.jobs import slots
 from rotvar.system.interruption import Interrupted, noticed
 
 GPUS = ["uuid-a", "uuid-b"]
@@ -38,7 +38,7 @@ def locks(monkeypatch, tmp_path):
 HOLD = """
 import sys, time
 from pathlib import Path
-from rotvar.study import slots
+from rotvar.jobs import slots
 slots.FOLDER = Path(sys.argv[1])
 with slots.taken(["uuid-a"], 1) as place:
     print(place, flush=True)

@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from rotvar import evaluation, models, trainer, training
+from rotvar import evaluation, models, training
 from rotvar.data.packed import Dataset, normalization
 from rotvar.errors import InputError
-from rotvar.trainer import one_cycle
+from rotvar.training import trainer
+from rotvar.training.trainer import one_cycle
 from rotvar.transformations import ROTATION
 
 

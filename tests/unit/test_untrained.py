@@ -8,7 +8,7 @@ from torch import nn
 from rotvar import evaluation
 from rotvar.data.packed import normalization
 from rotvar.rotation import present
-from rotvar.untrained import untrained
+from rotvar.training.untrained import untrained
 
 
 @pytest.mark.parametrize("name", ["simple_conv", "resnet"])

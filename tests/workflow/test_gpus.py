@@ -7,7 +7,7 @@ import yaml
 from conftest import STUDY
 from copies import copy_workflow, edit, run_snakemake
 
-from rotvar.study import slots
+from rotvar.jobs import slots
 
 ARGUMENTS = ("--cores", "4", "--configfile", "study.yaml")
 NETWORKS = Path("results/models/dataset=digits/model=simple_conv")

@@ -3,9 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rotvar import evaluation, results, rotation
-from rotvar.study import slots
-from rotvar.study.jobs import job
-from rotvar.study.subject import Subject
+from rotvar.jobs import job, slots
+from rotvar.jobs.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

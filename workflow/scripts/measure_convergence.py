@@ -4,10 +4,9 @@ from typing import TYPE_CHECKING
 
 from rotvar import results, rotation
 from rotvar.data import packed
+from rotvar.jobs import job, slots
+from rotvar.jobs.subject import Subject
 from rotvar.questions import convergence
-from rotvar.study import slots
-from rotvar.study.jobs import job
-from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

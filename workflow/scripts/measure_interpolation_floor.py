@@ -7,9 +7,8 @@ import torch
 
 from rotvar import devices, models, results, rotation
 from rotvar.data import packed
+from rotvar.jobs import job, provenance
 from rotvar.questions import interpolation_floor
-from rotvar.study import provenance
-from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,10 +3,9 @@
 from typing import TYPE_CHECKING, Any
 
 from rotvar import results, rotation, variance
+from rotvar.jobs import job, slots
+from rotvar.jobs.subject import Subject
 from rotvar.questions import transfer
-from rotvar.study import slots
-from rotvar.study.jobs import job
-from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

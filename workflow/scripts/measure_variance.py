@@ -5,9 +5,8 @@ on a shard of them.
 from typing import TYPE_CHECKING, Any
 
 from rotvar import results, variance
-from rotvar.study import slots
-from rotvar.study.jobs import job
-from rotvar.study.subject import Subject
+from rotvar.jobs import job, slots
+from rotvar.jobs.subject import Subject
 from rotvar.transformations import Transformation
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import time
 from typing import TYPE_CHECKING
 
 from rotvar import results
+from rotvar.jobs import job
 from rotvar.statistics.sweep import Sweep
-from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from rotvar import results, summary
 from rotvar.figures import theme
 from rotvar.figures.depth import by_depth
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,7 +6,7 @@ from rotvar import results, summary, tables
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import theme
 from rotvar.figures.global_variance import global_variance
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -6,7 +6,7 @@ from rotvar import results
 from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import theme
 from rotvar.figures.heatmap import heatmap
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

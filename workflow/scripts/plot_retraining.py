@@ -7,7 +7,7 @@ import pandas as pd
 from rotvar import results, summary
 from rotvar.figures import theme
 from rotvar.figures.retraining import retraining
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

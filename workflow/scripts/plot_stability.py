@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from rotvar import results
 from rotvar.figures import theme
 from rotvar.figures.stability import stability
+from rotvar.jobs import job
 from rotvar.questions import differences
-from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

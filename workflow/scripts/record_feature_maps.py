@@ -8,9 +8,9 @@ import torch
 
 from rotvar import results, rotation
 from rotvar.errors import InputError
+from rotvar.jobs import job
+from rotvar.jobs.subject import Subject
 from rotvar.questions import feature_maps
-from rotvar.study.jobs import job
-from rotvar.study.subject import Subject
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rotvar import results
-from rotvar.checkpoint import Checkpoint
 from rotvar.data import packed
+from rotvar.jobs import job, slots
+from rotvar.jobs.subject import Subject
 from rotvar.questions.retraining import retrain
-from rotvar.study import slots
-from rotvar.study.jobs import job
-from rotvar.study.subject import Subject
+from rotvar.training.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from rotvar import results, summary, tables
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

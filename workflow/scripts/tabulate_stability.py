@@ -3,8 +3,8 @@
 from typing import TYPE_CHECKING
 
 from rotvar import results, tables
+from rotvar.jobs import job
 from rotvar.questions import differences
-from rotvar.study.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

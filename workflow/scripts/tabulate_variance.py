@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from rotvar import results, summary, tables
 from rotvar.columns import SUMMARY_STRATA
-from rotvar.study.jobs import job
+from rotvar.jobs import job
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

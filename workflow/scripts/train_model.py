@@ -4,9 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rotvar import results
-from rotvar.study import slots
-from rotvar.study.assignment import Assignment
-from rotvar.study.jobs import job
+from rotvar.jobs import job, slots
+from rotvar.jobs.assignment import Assignment
 
 if TYPE_CHECKING:
     from snakemake.iocontainers import snakemake

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from rotvar import tables
+from rotvar.jobs import job
 from rotvar.report import facts, graph, numbers, page
-from rotvar.study.jobs import job
 from rotvar.system.files import atomic
 
 if TYPE_CHECKING:

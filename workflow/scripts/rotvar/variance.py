@@ -14,9 +14,9 @@ from tqdm import tqdm
 
 from rotvar import devices
 from rotvar.activations import Layer, Recorder, matches
+from rotvar.activations.fusions import Fusion
 from rotvar.columns import SUMMARY_STRATA, TURNED
 from rotvar.errors import InputError, out_of_memory, reason
-from rotvar.fusions import Fusion
 from rotvar.modes import evaluating
 from rotvar.rotation import rotate, seeing
 from rotvar.statistics.equivariance import Inverse

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from rotvar import generators, training
 from rotvar.activations import Layer, Recorder
-from rotvar.checkpoint import Checkpoint
 from rotvar.columns import ALL, GROUP, NONE, TESTS
 from rotvar.data.packed import Dataset
 from rotvar.evaluation import accuracy
+from rotvar.training.checkpoint import Checkpoint
 
 log = logging.getLogger("rotvar")
 

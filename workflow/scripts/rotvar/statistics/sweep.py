@@ -14,9 +14,9 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from rotvar.activations import Layer
+from rotvar.activations.fusions import Fusion
 from rotvar.columns import MEASURES, POOLED, SUMMARY_STRATA, TURNED
 from rotvar.errors import InputError, damaged
-from rotvar.fusions import Fusion
 from rotvar.statistics import firing, operations
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import Largest

@@ -1,1 +1,1 @@
-"""What the workflow's rules and scripts need of a study: its configuration, its jobs and what they take."""
+"""What the Snakefile plans a study with: its configuration, what its jobs will take, runs of Snakemake."""

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate, map_arg
 
-from rotvar.kinds import kind_of, name_of
+from rotvar.activations.kinds import kind_of, name_of
 
 
 def own_axis(target: object) -> int | None:

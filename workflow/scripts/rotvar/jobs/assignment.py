@@ -11,10 +11,11 @@ import pandas as pd
 import torch
 from torch import nn
 
-from rotvar import devices, factory, models, training, untrained
-from rotvar.checkpoint import Checkpoint
+from rotvar import devices, factory, models, training
 from rotvar.data import packed
-from rotvar.study import provenance
+from rotvar.jobs import provenance
+from rotvar.training import untrained
+from rotvar.training.checkpoint import Checkpoint
 
 
 @dataclass

@@ -17,12 +17,12 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from rotvar import devices
-from rotvar.checkpoint import Checkpoint
 from rotvar.data.packed import Dataset
 from rotvar.evaluation import classify
 from rotvar.system import interruption
 from rotvar.system.interruption import Interrupted, Request
-from rotvar.trainer import Trainer
+from rotvar.training.checkpoint import Checkpoint
+from rotvar.training.trainer import Trainer
 
 log = logging.getLogger("rotvar")
 

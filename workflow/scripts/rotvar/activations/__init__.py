@@ -12,11 +12,11 @@ from typing import Any, TypeGuard
 from torch import Tensor, fx, jit, nn
 from torch.nn.utils import parametrize
 
-from rotvar import fusions
-from rotvar.channels import Axes, own_axis
+from rotvar.activations import fusions
+from rotvar.activations.channels import Axes, own_axis
+from rotvar.activations.fusions import Fusion
+from rotvar.activations.kinds import kind_of
 from rotvar.errors import InputError, out_of_memory, reason
-from rotvar.fusions import Fusion
-from rotvar.kinds import kind_of
 from rotvar.modes import evaluating
 
 log = logging.getLogger("rotvar")

@@ -8,7 +8,7 @@ import torch
 
 from rotvar import devices, models
 from rotvar.data import packed
-from rotvar.study import provenance
+from rotvar.jobs import provenance
 
 
 @dataclass

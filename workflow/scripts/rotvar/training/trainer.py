@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from rotvar import devices, generators
 from rotvar.data.packed import Dataset, normalization
 from rotvar.errors import InputError, out_of_memory
-from rotvar.flips_and_crops import flip_and_crop
 from rotvar.rotation import present
+from rotvar.training.flips_and_crops import flip_and_crop
 from rotvar.transformations import Transformation
 
 
