@@ -31,10 +31,10 @@ def machine(folder: Path, tmp_path: Path) -> Path:
     edit(library / "devices.py", "torch.cuda.device_count()", "2")
     edit(library / "devices.py", "if _has_code_for(gpu)", "")
     edit(library / "devices.py", "torch.cuda.get_device_name(device)", '"Stand-in"')
-    edit(library / "study" / "slots.py", 'Path("/tmp")', f'Path("{tmp_path}")')
-    edit(library / "study" / "slots.py", "str(torch.cuda.get_device_properties(gpu).uuid)", 'f"uuid-{gpu.index}"')
-    edit(library / "study" / "slots.py", "torch.cuda.set_device(visible[place])", "pass")
-    edit(library / "study" / "slots.py", "yield visible[place]", 'yield torch.device("cpu")')
+    edit(library / "jobs" / "slots.py", 'Path("/tmp")', f'Path("{tmp_path}")')
+    edit(library / "jobs" / "slots.py", "str(torch.cuda.get_device_properties(gpu).uuid)", 'f"uuid-{gpu.index}"')
+    edit(library / "jobs" / "slots.py", "torch.cuda.set_device(visible[place])", "pass")
+    edit(library / "jobs" / "slots.py", "yield visible[place]", 'yield torch.device("cpu")')
     return folder
 
 
