@@ -321,7 +321,7 @@ print(len(history.attrs["resumed"]), flush=True)
 
 def start(folder: Path, seconds: float) -> "subprocess.Popen[str]":
     command = [sys.executable, "-c", KILLABLE, str(folder), str(seconds)]
-    library = str(Path(training.__file__).parents[1])
+    library = str(Path(training.__file__).parents[2])
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": library})
     assert process.stdout is not None and process.stdout.readline() == "training\n"
     return process
