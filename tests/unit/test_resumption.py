@@ -144,6 +144,16 @@ def test_the_state_is_kept_after_every_epoch_and_when_it_is_due(tmp_path, monkey
     assert saved == [(epoch, step) for epoch in (1, 2, 3) for step in (1, 2, 3, 4)]
 
 
+def test_it_is_due_so_long_after_it_was_last_kept(tmp_path, monkeypatch):
+    """By a clock on which a step takes a second."""
+    taken, saved, train_batch = [], [], Trainer.train_batch
+    monkeypatch.setattr(time, "perf_counter", lambda: len(taken))
+    monkeypatch.setattr(Trainer, "train_batch", lambda self: (train_batch(self), taken.append(self.step))[0])
+    monkeypatch.setattr(Checkpoint, "save", lambda self, state: saved.append((state["epoch"], state["step"])))
+    train(tmp_path, checkpoint_seconds=1.5)
+    assert saved == [(epoch, step) for epoch in (1, 2, 3) for step in (2, 4)]
+
+
 # snapshots
 
 
@@ -245,6 +255,20 @@ def test_a_loss_that_is_no_number_leaves_the_last_good_state(tmp_path, monkeypat
     state = Checkpoint(tmp_path, {}).load()
     assert (state["epoch"], state["step"]) == (1, STEPS)
     assert all(tensor.isfinite().all() for tensor in state["model"].values())
+
+
+def test_it_ends_within_so_many_steps_as_losses_are_looked_at(monkeypatch):
+    taken = []
+
+    def spy(self, index, degrees):
+        taken.append(self.step)
+        self.losses[self.step] = math.nan
+
+    monkeypatch.setattr(Trainer, "_descend", spy)
+    monkeypatch.setattr(training, "LOOK_EVERY", 3)
+    with pytest.raises(InputError, match="^the loss became nan in epoch 1, step 1, "):
+        train(None)
+    assert taken == [0, 1, 2]
 
 
 def test_weights_that_are_no_numbers_are_not_kept(tmp_path, monkeypatch):
