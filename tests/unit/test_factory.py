@@ -190,6 +190,18 @@ def test_to_look_at_a_network_changes_neither_it_nor_what_is_drawn_next(here):
     assert all(module.training for module in network.modules())
 
 
+def test_a_seed_gives_a_network_whatever_it_draws_from(here):
+    (here / "by_numpy.py").write_text(
+        "import random\nimport numpy as np\nimport torch\nfrom torch import nn\n\n\n"
+        "def make(channels, image_size, classes):\n"
+        "    layer = nn.Linear(channels * image_size**2, classes)\n"
+        "    layer.bias.data = torch.tensor(np.random.rand(classes) + random.random()).float()\n"
+        "    return nn.Sequential(nn.Flatten(), layer)\n"
+    )
+    biases = [models.begin("mine", SHAPE, {"factory": "by_numpy:make"}, seed=seed)[1].bias for seed in (3, 3, 4)]
+    assert torch.equal(biases[0], biases[1]) and not torch.equal(biases[0], biases[2])
+
+
 def test_options_may_be_called_as_what_else_there_is_to_say_of_a_network(here):
     """torchvision's own registry takes the `name` of a network."""
     shape, options = SHAPE | {"image_size": 32}, {"factory": "torchvision.models:get_model", "name": "resnet18"}
