@@ -20,6 +20,13 @@ def test_the_weights_stay_as_they_are(name: str) -> None:
     assert all(module.momentum == 0.1 for module in model.modules() if isinstance(module, nn.BatchNorm2d))
 
 
+@pytest.mark.parametrize("mode", [False, True])
+def test_so_does_its_mode(mode: bool) -> None:
+    model = network("resnet").train(mode)
+    untrained(model, bright_and_dark(40), bright_and_dark(20, seed=1))
+    assert {module.training for module in model.modules()} == {mode}
+
+
 def test_batch_normalization_has_the_statistics_of_the_training_images() -> None:
     model, data = network("resnet"), bright_and_dark(40)
     untrained(model, data, data)
