@@ -1,10 +1,13 @@
 """Servers that fail, each in its way: another is asked, or one sentence says so; a bad file never gets its name."""
 
+import errno
+import os
 import random
 import re
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torchvision.datasets
@@ -79,6 +82,19 @@ def test_a_server_that_recovers_is_asked_again(fault, mnist, tmp_path):
         download.fetch([f"{server.url}/{SMALL}"], tmp_path / SMALL, md5(SMALL))
     assert (tmp_path / SMALL).read_bytes() == (mnist / SMALL).read_bytes()
     assert len(server.requests) == 3
+
+
+def test_a_full_disk_is_not_blamed_on_the_servers(mnist, tmp_path, monkeypatch):
+    def full(source, file):
+        file.write(source.read(1000))
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(download, "shutil", SimpleNamespace(copyfileobj=full))
+    sentence = r"/t10k.* cannot be written \(No space left on device: "
+    with Server(mnist) as server, pytest.raises(InputError, match=sentence):
+        download.fetch([f"{server.url}/{SMALL}"], tmp_path / SMALL, md5(SMALL))
+    assert server.requests == [SMALL]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_waits_between_the_attempts_grow(mnist, tmp_path, monkeypatch):
