@@ -4,9 +4,11 @@ import math
 from itertools import pairwise
 
 import numpy as np
+import pandas as pd
 import pytest
 from figure_tables import seeds, variance
 
+from rotvar.errors import InputError
 from rotvar.figures.last_layer import last_layer
 
 INF, NAN = math.inf, math.nan
@@ -52,6 +54,26 @@ def test_cells_of_several_seeds_are_means_with_their_standard_deviation() -> Non
     # The finite cells are 1, 1.25 and 3, 3.25, 2, 2.25: means 1.125 and 2.625
     assert figure.axes[0].get_title() == "trained rotated\nall cells: 1.875 ± 1.061"
     assert figure.get_suptitle().endswith("last layer (fc)  ·  mean ± std over 2 seeds")
+
+
+@pytest.mark.parametrize("fewer", ["unrotated", "rotated"])
+@pytest.mark.parametrize("text", [str, "category"])
+def test_a_training_that_lacks_the_layer_is_missing_in_its_panel(fewer: str, text: str) -> None:
+    table = pd.concat(variance(strata=["all", ZERO, ONE], seed=seed) for seed in (0, 1))
+    table = table.astype(dict.fromkeys(["training", "layer", "stratum"], text))
+    figure = last_layer(table[(table["training"] != fewer) | (table["layer"] != "fc")])
+    for axes, training in zip(figure.axes, ["unrotated", "rotated"], strict=False):
+        lacks = training == fewer
+        assert axes.get_images()[0].get_array().mask.tolist() == [[lacks, lacks]] * 2
+        assert axes.get_title().startswith(f"trained {training}\nall cells: ")
+        assert axes.get_title().endswith("–") == lacks
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["missing"]
+
+
+def test_trainings_whose_last_layers_differ_are_one_sentence() -> None:
+    table = variance({"unrotated": {"conv": [1.0], "relu": [2.0]}, "rotated": {"conv": [1.0], "fc": [2.0]}}, [ZERO])
+    with pytest.raises(InputError, match=r"number 1 is relu and fc"):
+        last_layer(table)
 
 
 def test_one_seed_has_no_spread() -> None:

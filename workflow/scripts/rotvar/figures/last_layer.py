@@ -25,18 +25,23 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     scale, which ends at median + 3 interquartile ranges. The last layer has no positions, so its values are the same
     under every aggregation. An output unit stands for the same class in every seed: with several, a cell is their mean
     (one infinity makes it infinite) with one standard deviation (n - 1), and above stands the same of all finite cells.
+    A training that was not measured on this layer has a panel of missing values.
+
+    Raises InputError where the table holds several networks, and where trainings differ in which layer is the last.
     """
     theme.one(variance, "dataset", "model")
     last = summary.last_layer(variance)
     last = last[(last["aggregation"] == last["aggregation"].iloc[0]) & ~last["stratum"].isin(SUMMARY_STRATA)]
     names = list(classes) if classes is not None else theme.classes(last)
-    trainings = theme.trainings(last)
-    tables = {training: _cells(rows, names, "mean") for training, rows in trainings.items()}
+    layer = layer_axis.layers(last)["layer"].iloc[0]
+    trainings = dict.fromkeys(theme.trainings(variance), last[:0]) | theme.trainings(last)
+    numbers = np.sort(last["unit"].unique())
+    tables = {training: _cells(rows, numbers, names, "mean") for training, rows in trainings.items()}
     colours = theme.colours(trainings, theme.TRAININGS)
     over_seeds = seeds.shown(last)
     everything = np.concatenate(list(tables.values()))
     end = scale.top(everything)
-    units = len(next(iter(tables.values())))
+    units = len(numbers)
     columns = [theme.shorten(name, 20) for name in names]
     outputs = columns if units == len(names) else [str(unit) for unit in range(units)]
 
@@ -60,16 +65,17 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
         axes.tick_params(length=0)
         axes.spines[:].set_visible(False)
         rows = trainings[training]
-        (whole,) = seeds.global_values(rows.assign(stratum="classes")).values()
+        whole = seeds.global_values(rows.assign(stratum="classes")).get("classes", "–")
         theme.name_training(axes, training, colours[training], below=f"all cells: {whole}" if over_seeds else "")
         if max(units, len(names)) <= _WRITTEN:
-            scale.write_values(axes, values, end, _cells(rows, names, "std"))
+            scale.write_values(axes, values, end, _cells(rows, numbers, names, "std"))
     scale.key(figure, all_axes, image, everything, "normalized variance")
-    theme.heading(figure, last, f"last layer ({last['layer'].iloc[0]})", over_seeds)
+    theme.heading(figure, last, f"last layer ({layer})", over_seeds)
     return figure
 
 
-def _cells(rows: pd.DataFrame, classes: list[str], statistic: str) -> np.ndarray:
-    """The mean or std over the seeds of each unit (row) and class (column)."""
+def _cells(rows: pd.DataFrame, units: np.ndarray, classes: list[str], statistic: str) -> np.ndarray:
+    """The mean or std over the seeds of each unit (row) and class (column); missing where there is no such row."""
     groups = rows.astype({"normalized_variance": np.float64}).groupby(["unit", "stratum"], observed=True)
-    return groups["normalized_variance"].agg(statistic).unstack("stratum").reindex(columns=classes).to_numpy()
+    cells = groups["normalized_variance"].agg(statistic).unstack("stratum")
+    return cells.reindex(index=units, columns=classes).to_numpy()
