@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rotvar import datasets
-from rotvar.data import originals
+from rotvar.data import download, originals
 from rotvar.errors import InputError
 
 PIXELS = bytes(range(5 * 3 * 2 * 2))  # 5 images of 3 x 2 x 2
@@ -238,6 +238,7 @@ def test_a_malicious_file_at_the_right_path_is_never_run(place, file, passes, tm
     monkeypatch.setattr(cifar, "meta", cifar.meta | {"md5": md5s[cifar.meta["filename"]]})
     monkeypatch.setattr(cifar, "url", "http://127.0.0.1:9/nobody-listens")
     monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(download, "WAIT", 0)
     info = datasets.DATASETS["cifar10"].__class__("CIFAR10", 3, 2, ("airplane", "bird"), train=25, test=5)
     monkeypatch.setitem(datasets.DATASETS, "cifar10", info)
     split = "test" if file == "test_batch" else "train"
