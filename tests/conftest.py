@@ -3,6 +3,7 @@
 import importlib.util
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 import torch
 import yaml
 from copies import copy_workflow, run_snakemake
+from filelock import FileLock
 
 from rotvar import variance
 from rotvar.statistics.moments import Arithmetic
@@ -61,9 +63,19 @@ def published_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def study(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a finished run of STUDY, made where text is not UTF-8 by default: no file may depend on that."""
-    folder = copy_workflow(tmp_path_factory.mktemp("study") / "rotvar")
+def study(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """The folder of a finished run of STUDY: the process that first needs one makes it, each has a copy to change."""
+    own = tmp_path_factory.getbasetemp()
+    made = (own if worker_id == "master" else own.parent) / "made"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            make_study(made.with_suffix(".part")).rename(made)
+    return shutil.copytree(made, tmp_path_factory.mktemp("study") / "rotvar", symlinks=True)
+
+
+def make_study(folder: Path) -> Path:
+    """Run STUDY where text is not UTF-8 by default: no file may depend on that."""
+    copy_workflow(folder)
     (folder / "study.yaml").write_text(yaml.safe_dump(STUDY))
     ascii_only = {"LC_ALL": "POSIX", "PYTHONCOERCECLOCALE": "0", "PYTHONUTF8": "0"}
     run = run_snakemake(folder, "--cores", "2", "--configfile", "study.yaml", **ascii_only)
