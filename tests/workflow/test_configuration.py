@@ -186,6 +186,11 @@ def test_the_studies_of_the_repository_are_good() -> None:
             "own_models.mine.weights is 'no/such', which is no file: correct the path, or leave it out.",
         ),
         (
+            {"own_models": {"mine": {"factory": "a:b", "weights": "{seed}.safetensors"}}},
+            "own_models.mine.weights is '{seed}.safetensors': it may not be empty or contain < > { } or line breaks, "
+            "tabs and the like.",
+        ),
+        (
             {"own_models": {"mine": {"factory": "a:b", "weights": "workflow"}}},
             "own_models.mine.weights is 'workflow', which is no file: correct the path, or leave it out.",
         ),
