@@ -826,6 +826,13 @@ def test_a_mirror_that_is_none(mirror: str, found: str, program: Path) -> None:
     ]
 
 
+def test_braces_in_the_path_of_the_program(tmp_path: Path) -> None:
+    folder = tmp_path / "{x}" / "rotvar"
+    assert list(folders.problems("results", None, folder)) == [
+        f"the program is in '{folder}', but Snakemake takes {{ and }} there for wildcards: rename that folder."
+    ]
+
+
 def test_each_problem_has_its_sentence() -> None:
     changes: dict[str, Any] = {"seeds": [-1], "measurement": {"angles": 0}}
     assert len(configuration.problems(study(**changes), SCHEMA)) == 2

@@ -9,10 +9,13 @@ PROGRAM = ("Snakefile", "config.yaml", "workflow", "profiles", "slurm", "benchma
 
 
 def problems(results: str, mirror: str | None, program: Path) -> Iterator[str]:
-    """A sentence for each reason why a study cannot be written to `results`, or its data be copied from `mirror`.
+    """A sentence for each reason why a study cannot be written to `results`, its data be copied from `mirror`, or the
+    program run where it is.
 
     program: the folder that the Snakefile is in. Relative paths start in the working directory.
     """
+    if set("{}") & set(str(program)):
+        yield f"the program is in '{program}', but Snakemake takes {{ and }} there for wildcards: rename that folder."
     try:
         yield from _of_results(results, program)
         if mirror is not None:
