@@ -1,7 +1,9 @@
 """The measure is what its definition says: against closed forms, and against the literal evaluation in float64."""
 
 import gc
+import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
@@ -17,7 +19,7 @@ from rotvar import models
 from rotvar.affine import affine
 from rotvar.columns import MEASURES
 from rotvar.errors import InputError
-from rotvar.rotation import angles
+from rotvar.rotation import angles, rotate
 from rotvar.statistics.firing import RATES
 from rotvar.statistics.moments import Moments
 from rotvar.statistics.sweep import AGGREGATIONS, COLUMNS, KNOWN_AGGREGATIONS, Sweep
@@ -557,6 +559,24 @@ def test_every_precision_measures_about_the_same(precision):
     expected = indexed(measure(model, images, labels, classes, angles(4)))[compared]
     got = indexed(measure(model, images, labels, classes, angles(4), precision=precision))[compared]
     np.testing.assert_allclose(got.mean(), expected.mean(), rtol=0.05 if precision == "bfloat16" else 1e-6)
+
+
+def test_measurements_in_several_threads_take_turns():
+    """A trace changes for all threads how PyTorch calls modules."""
+    model, *given = small()
+    running, most = [], []
+
+    def watched(images: torch.Tensor, degrees: torch.Tensor) -> torch.Tensor:
+        running.append(1)
+        most.append(len(running))
+        time.sleep(0.02)
+        running.pop()
+        return rotate(images, degrees)
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: measure(model, *given, angles(2), transform=watched), range(2))
+    assert max(most) == 1
+    pd.testing.assert_frame_equal(one, other)
 
 
 def test_an_unknown_precision_is_one_sentence():

@@ -3,7 +3,9 @@ else `measures`, `firing` and `equivariance` define.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import pandas as pd
@@ -93,6 +95,17 @@ def measure(
     ).table()  # fmt: skip
 
 
+_TURNS = threading.RLock()
+
+
+@contextmanager
+def _in_turn() -> Iterator[None]:
+    """One measurement at a time in a process: a trace changes for all threads how PyTorch calls modules."""
+    with _TURNS:
+        yield
+
+
+@_in_turn()
 @torch.no_grad()
 def sweep(
     model: nn.Module,
