@@ -97,6 +97,11 @@ def test_accuracy_by_angle_is_that_of_all_classes_and_without_the_random_angles(
         {"angle": -22.5, "n": 40, "accuracy": 0.4},
         {"angle": 0.0, "n": 10, "accuracy": 0.9},
     ]
+    assert summary.accuracy_by_angle(table, "class").to_dict("records") == [
+        {"angle": -22.5, "class": "cat", "n": 10, "accuracy": 0.1},
+        {"angle": -22.5, "class": "dog", "n": 30, "accuracy": 0.5},
+        {"angle": 0.0, "class": "cat", "n": 10, "accuracy": 0.9},
+    ]
 
 
 def test_over_seeds() -> None:

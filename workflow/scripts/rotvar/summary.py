@@ -48,14 +48,14 @@ def accuracy_by_test(accuracy: pd.DataFrame) -> pd.DataFrame:
     return _share_correct(table, "test")
 
 
-def accuracy_by_angle(accuracy: pd.DataFrame) -> pd.DataFrame:
-    """The share of correct images at each angle (degrees), all classes together.
+def accuracy_by_angle(accuracy: pd.DataFrame, *by: str) -> pd.DataFrame:
+    """The share of correct images at each angle (degrees), all classes together unless `by` names `class`.
 
-    Columns: the partitions, `angle` (float), `n` (images), `accuracy` (0 to 1).
+    Columns: the partitions, `angle` (float), those of `by`, `n` (images), `accuracy` (0 to 1).
     """
     table = accuracy[accuracy["angle"].astype(str) != "random"]
     table = table.assign(angle=table["angle"].astype(str).astype(float))
-    return _share_correct(table, "angle")
+    return _share_correct(table, "angle", *by)
 
 
 def beside_from_start(retraining: pd.DataFrame, accuracy: pd.DataFrame) -> pd.DataFrame:
@@ -120,8 +120,8 @@ def _finite_mean(variance: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
     return means.rename(columns={"size": "units", "count": "finite", "mean": "normalized_variance"}).reset_index()
 
 
-def _share_correct(table: pd.DataFrame, key: str) -> pd.DataFrame:
-    by = [*_partitions(table), key]
+def _share_correct(table: pd.DataFrame, *keys: str) -> pd.DataFrame:
+    by = [*_partitions(table), *keys]
     sums = table.groupby(by, observed=True, sort=False, dropna=False)[["n", "correct"]].sum()
     return sums.assign(accuracy=sums["correct"] / sums["n"]).drop(columns="correct").reset_index()
 

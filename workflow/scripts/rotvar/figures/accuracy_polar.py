@@ -31,18 +31,20 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     figure = Figure(figsize=size, layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[_ALL, _CLASS * columns])[0]
     axes = left.subplots(subplot_kw={"projection": "polar"})
-    _draw(axes, accuracy, colours, marker="o", markersize=3.5)
+    _draw(axes, over_seeds(accuracy_by_angle(accuracy), "accuracy"), colours, marker="o", markersize=3.5)
     axes.set_title("all classes", pad=8)
     axes.set_thetagrids(range(0, 360, 45), [f"{_signed(angle)}°" for angle in range(0, 360, 45)])
     axes.tick_params(axis="x", pad=0)
     behind = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
     axes.set_rgrids([0.25, 0.5, 0.75, 1], ["", "50%", "", "100%"], angle=22.5, fontsize=7, ha="center", bbox=behind)
     grid = right.subplots(rows, columns, squeeze=False, subplot_kw={"projection": "polar"})
+    each = over_seeds(accuracy_by_angle(accuracy, "class"), "accuracy")
     for axes, name in zip(grid.flat, classes, strict=False):
-        _draw(axes, accuracy[accuracy["class"] == name], colours, linewidth=1.2)
+        _draw(axes, each[each["class"] == name], colours, linewidth=1.2)
         axes.set_title(theme.shorten(name, 18), fontsize=8, pad=3)
-        axes.set_thetagrids(range(0, 360, 90), [""] * 4)
-        axes.set_rgrids([0.5, 1], ["", ""])
+        axes.set_thetagrids(range(0, 360, 90))
+        axes.set_rgrids([0.5, 1])
+        axes.tick_params(labelbottom=False, labelleft=False)
     for axes in grid.flat[len(classes) :]:
         axes.remove()
     theme.legend(figure, theme.training_lines(colours))
@@ -50,12 +52,12 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, accuracy: pd.DataFrame, colours: dict[str, str], **look: Any) -> None:
+def _draw(axes: Axes, means: pd.DataFrame, colours: dict[str, str], **look: Any) -> None:
     axes.set_theta_zero_location("N")  # type: ignore[attr-defined]
     axes.set(ylim=(0, 1.001))  # so that a line at 1 is not cut in half
     axes.spines["polar"].set_color("#BBBBBB")
-    for training, rows in theme.trainings(accuracy_by_angle(accuracy)).items():
-        shares = over_seeds(rows, "accuracy").sort_values("angle")
+    for training, rows in theme.trainings(means).items():
+        shares = rows.sort_values("angle")
         if len(shares) > 2:
             shares = pd.concat([shares, shares[:1]])  # close the line
         angle = np.radians(shares["angle"])
