@@ -70,6 +70,11 @@ def test_each_row_has_its_own_scale_and_says_it() -> None:
     assert words[8:11] == ["conv1, channel 2", "least invariant: 1.50", "10 to 27"]
 
 
+def test_values_near_0_are_not_0() -> None:
+    both = pd.concat([channel(INPUT, -1, 0, INPUT, maps(size=6)), channel("conv1", 0, 7, MOST, maps(), 3e-4)])
+    assert "most invariant: 3.0e−4" in [text.get_text() for text in written(feature_maps(both))]
+
+
 def test_trainings_share_the_input_and_stand_one_above_the_other() -> None:
     both = pd.concat([table(), table(training="unrotated")])
     figure = feature_maps(both)

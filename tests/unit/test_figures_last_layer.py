@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from figure_tables import seeds, variance
 
+from rotvar.catalogue import DATASETS
 from rotvar.errors import InputError
 from rotvar.figures.last_layer import last_layer
 
@@ -54,6 +55,17 @@ def test_cells_of_several_seeds_are_means_with_their_standard_deviation() -> Non
     # The finite cells are 1, 1.25 and 3, 3.25, 2, 2.25: means 1.125 and 2.625
     assert figure.axes[0].get_title() == "trained rotated\nall cells: 1.875 ± 1.061"
     assert figure.get_suptitle().endswith("last layer (fc)  ·  mean ± std over 2 seeds")
+
+
+def test_values_of_any_size_can_be_read_and_fit_their_cells() -> None:
+    values = [3e-4, 0.0042, 12.3456, 12345.67, 1.2e12]
+    networks = [{"fc": [factor * value for value in values]} for factor in (0.5, 1.5)]
+    (axes, *_) = (figure := last_layer(seeds(*networks, strata=DATASETS["mnist"].classes))).axes
+    texts = [text.get_text() for text in axes.texts[::10]]
+    assert texts == ["3.0e−4\n±2.1e−4", "0.0042\n±0.0030", "12.3\n±8.7", "12346\n±8730", "1.2e12\n±0.8e12"]
+    figure.draw_without_rendering()
+    cell = axes.get_window_extent().width / 10
+    assert all(text.get_window_extent().width < cell for text in axes.texts)
 
 
 @pytest.mark.parametrize("fewer", ["unrotated", "rotated"])

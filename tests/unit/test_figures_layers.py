@@ -59,6 +59,15 @@ def test_classes_of_several_seeds_are_means_with_their_global_value_beside_them(
     assert all(label.get_window_extent().x0 > 0 for label in figure.axes[0].get_yticklabels())
 
 
+@pytest.mark.parametrize(
+    ("size", "value"),
+    [(1e-4, "2.00e−4 ± 1.41e−4"), (1e6, "2.00e6 ± 1.41e6")],
+)
+def test_the_global_value_of_a_class_can_be_read_whatever_its_size(size: float, value: str) -> None:
+    figure = by_class(seeds({"conv": [size]}, {"conv": [3 * size]}, strata=["0 - zero"]), "mean")
+    assert figure.axes[0].get_yticklabels()[0].get_text() == f"0 - zero   {value}"
+
+
 @pytest.mark.parametrize("name", ["قطة", "חתול 2"])
 def test_the_global_value_of_a_class_is_mean_and_std_also_beside_letters_from_right_to_left(name: str) -> None:
     figure = by_class(seeds({"conv": [1.0]}, {"conv": [3.0]}, strata=[name]), "mean")

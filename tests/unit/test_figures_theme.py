@@ -199,6 +199,31 @@ def test_the_marks_are_far_from_every_colour_of_the_scale() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.0, "0.00"),
+        (0.01, "0.01"),
+        (1.0, "1.00"),
+        (9.994, "9.99"),
+        (12.345, "12.3"),
+        (999.6, "1000"),
+        (12345.67, "12346"),
+        (123456.7, "1.2e5"),
+        (0.00423, "0.0042"),
+        (0.000996, "1.0e−3"),
+        (1.4e-45, "1.4e−45"),
+    ],
+)
+def test_a_number_has_some_digits_whatever_its_size(value: float, text: str) -> None:
+    assert theme.number(value) == text
+
+
+def test_a_number_ends_where_the_one_beside_it_does() -> None:
+    sizes = [0.5, 0.0005, 50.0, 5e6]
+    assert [theme.number(1e-17, 3, like=size) for size in sizes] == ["0.000", "0.00e−4", "0.00", "0.00e6"]
+
+
+@pytest.mark.parametrize(
     ("training", "called"),
     [
         ("rotated", "trained rotated"),

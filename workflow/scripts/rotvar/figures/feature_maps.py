@@ -107,7 +107,7 @@ def _draw_channel(axes: Axes, top: float, pixels: pd.DataFrame) -> None:
     middle = top + (_CELL - _GAP) / 2
     words = f"{theme.shorten(str(about['layer']), 20)}, channel {about['unit']}"
     axes.text(_LEFT - 0.12, middle, words, ha="right", va="bottom", fontsize=8)
-    words = f"{about['choice']}: {about['normalized_variance']:.2f}"
+    words = f"{about['choice']}: {theme.number(about['normalized_variance'])}"
     axes.text(_LEFT - 0.12, middle, words, ha="right", va="top", fontsize=8, color=_GREY)
     words = f"{maps.min():.2g} to {maps.max():.2g}".replace("-", "−")
     axes.text(_LEFT + len(maps) * _CELL + 0.06, middle, words, va="center", fontsize=7.5)

@@ -61,9 +61,9 @@ def write_values(axes: Axes, values: np.ndarray, end: float, stds: np.ndarray) -
     """Write each value, and its std where it has one, into its cell, in black or white, whichever can be read."""
     for (row, column), value in np.ndenumerate(values):
         dark = value < 0.55 * end or np.isposinf(value)
-        text = "∞" if np.isposinf(value) else "" if np.isnan(value) else f"{value:.2f}"
-        if np.isfinite(stds[row, column]):
-            text += f"\n±{stds[row, column]:.2f}"
+        text = "∞" if np.isposinf(value) else "" if np.isnan(value) else theme.number(value)
+        if np.isfinite(std := float(stds[row, column])):
+            text += f"\n±{theme.number(std, like=max(value, std))}"
         axes.text(
             column, row, text, ha="center", va="center", fontsize=6.5, color="white" if dark else "black"
         ).set_in_layout(False)

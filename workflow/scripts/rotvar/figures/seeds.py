@@ -5,6 +5,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import ArrayLike
 
+from rotvar.figures import theme
 from rotvar.summary import global_variance, over_seeds
 
 
@@ -26,7 +27,7 @@ def band(axes: Axes, x: ArrayLike, mean: ArrayLike, std: ArrayLike, colour: str)
 
 
 def global_values(variance: pd.DataFrame) -> dict[str, str]:
-    """Stratum -> the mean ± std of the global values of one network (data set, model, training), three decimals."""
+    """Stratum -> the mean ± std of the global values of one network (data set, model, training)."""
     values = over_seeds(global_variance(variance), "global_variance")
     texts = map(_plus_minus, values["global_variance"], values["std"])
     return dict(zip(values["stratum"].astype(str), texts, strict=True))
@@ -36,4 +37,5 @@ def _plus_minus(mean: float, std: float) -> str:
     """`0.530 ± 0.021`; without a spread where there is none, and a dash where there is no value."""
     if not np.isfinite(mean):
         return "–"
-    return f"{mean:.3f} ± {std:.3f}" if np.isfinite(std) else f"{mean:.3f}"
+    text = theme.number(mean, 3)
+    return f"{text} ± {theme.number(std, 3, like=max(mean, std))}" if np.isfinite(std) else text

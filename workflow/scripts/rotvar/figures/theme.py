@@ -232,6 +232,20 @@ def at(table: pd.DataFrame, place: dict[str, str]) -> pd.DataFrame:
     return table
 
 
+def number(value: float, decimals: int = 2, like: float | None = None) -> str:
+    """A finite value of 0.01 to 10 with these decimals, and any other with about as many digits: 12.3, 0.0012, 1.2e−4.
+    `like` is the value that it stands beside, whose last digit is its last."""
+    size = abs(value if like is None else like)
+    if 0 < size < 1e-3 or size >= 1e5:
+        power = int(f"{size:.{decimals - 1}e}".partition("e")[2])
+        text = f"{value / 10.0**power:.{decimals - 1}f}e{power}"
+    elif 0 < size < 0.01:
+        text = f"{value:.{decimals + 2}f}"
+    else:
+        text = f"{value:.{max(0, decimals + 1 - len(str(int(size))))}f}"
+    return text.replace("-", "−")
+
+
 def distinct(aggregations: Iterable[str]) -> list[str]:
     """The aggregations without `sum` where there is `mean`: both have the same normalized variance."""
     names = [str(name) for name in aggregations]
