@@ -106,12 +106,38 @@ def test_colours_are_fixed_for_known_names_and_different_for_others() -> None:
     assert len({*theme.TRAININGS.values(), *theme.MODEL_COLOURS.values()}) == 8
 
 
+def test_no_two_names_have_the_same_colour() -> None:
+    names = [*theme.TRAININGS, *(f"training {number}" for number in range(40))]
+    assert len(set(theme.colours(names, theme.TRAININGS).values())) == len(names)
+
+
+# What readers without one kind of cones see of linear red, green and blue: Machado, Oliveira and Fernandes (2009).
+VISIONS = {
+    "all three": np.eye(3),
+    "red missing": [[0.152, 1.053, -0.205], [0.115, 0.786, 0.099], [-0.004, -0.048, 1.052]],
+    "green missing": [[0.367, 0.861, -0.228], [0.280, 0.673, 0.047], [-0.012, 0.043, 0.969]],
+    "blue missing": [[1.256, -0.077, -0.179], [-0.078, 0.931, 0.148], [0.005, 0.691, 0.304]],
+}
+
+
+@pytest.mark.parametrize("cones", VISIONS)
+def test_readers_of_any_colour_vision_tell_eighteen_trainings_apart(cones: str) -> None:
+    names = [*theme.TRAININGS, *(f"training {number}" for number in range(15))]
+    colours = np.array([to_rgb(colour) for colour in theme.colours(names, theme.TRAININGS).values()])
+    linear = np.where(colours <= 0.04045, colours / 12.92, ((colours + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(linear @ np.transpose(VISIONS[cones]), 0, 1)
+    x, y, z = np.cbrt(seen @ [[0.434, 0.213, 0.018], [0.376, 0.715, 0.109], [0.190, 0.072, 0.873]]).T
+    lab = np.stack([116 * y - 16, 500 * (x - y), 200 * (y - z)], axis=1)  # CIE L*a*b*
+    apart = np.linalg.norm(lab[:, None] - lab, axis=2) + 1000 * np.eye(len(names))
+    assert apart.min() > 11
+
+
 def test_letters_can_be_read_on_every_colour_of_a_training() -> None:
     def luminance(colour: str) -> float:  # of WCAG 2
         parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(colour)]
         return float(np.dot([0.2126, 0.7152, 0.0722], parts))
 
-    names = [*theme.TRAININGS, *"abcde"]
+    names = [*theme.TRAININGS, *(f"training {number}" for number in range(30))]
     for colour in theme.colours(names, theme.TRAININGS).values():
         lighter, darker = sorted([luminance(colour), luminance(theme.on(colour))], reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) > 3

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.transforms import Bbox
@@ -66,7 +66,12 @@ MODEL_COLOURS = {
     "resnet": "#000000",
 }
 MODEL_MARKERS = {"simple_conv": "o", "all_convolutional": "s", "vgg16": "^", "vgg_like": "v", "resnet": "D"}
-_SPARE = ["#882255", "#44AA99", "#999933", "#332288", "#DDCC77"]  # for names the project does not know (Tol's muted)
+# For names that the project does not know: Tol's muted, then what is farthest from all that stands before it and from
+# the trainings' for readers of any colour vision (CIEDE2000 of 10 and more, as Machado et al. 2009 simulate it).
+_SPARE = [
+    "#882255", "#44AA99", "#999933", "#332288", "#DDCC77",
+    "#BBAAFF", "#AA0000", "#FF99BB", "#775544", "#0000EE", "#8877FF", "#997755", "#AA88BB", "#99AA77", "#556677",
+]  # fmt: skip
 
 # Published values are this mark wherever they stand beside ours.
 PUBLISHED: dict[str, Any] = {"linestyle": "", "marker": "D", "color": "white", "markeredgecolor": "black"}
@@ -131,10 +136,15 @@ def trainings(table: pd.DataFrame) -> dict[str, pd.DataFrame]:
 
 
 def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
-    """The fixed colour of each known name, and spare ones, in order, for the others."""
+    """The fixed colour of each known name, and spare ones, in order, for the others: no two the same."""
     names = list(names)
-    spare = iter(_SPARE * len(names))
+    spare = (_darker(colour, 0.6**turn) for turn in range(len(names)) for colour in _SPARE)
     return {name: known[name] if name in known else next(spare) for name in names}
+
+
+def _darker(colour: str, share: float) -> str:
+    red, green, blue = (share * part for part in to_rgb(colour))
+    return to_hex((red, green, blue)).upper()
 
 
 def of_trainings(names: Iterable[str]) -> dict[str, str]:
