@@ -120,6 +120,11 @@ def test_the_studies_of_the_repository_are_good() -> None:
         ),
         ({"trainings": {"rotated": {"rotation": 360}}}, "trainings.rotated.rotation is 360: it must be at most 180."),
         (
+            {"trainings": {"rotated": {"rotaton": 180}}},  # which would be one on images as they are
+            "trainings.rotated has no key 'rotaton' (did you mean 'rotation'?): its keys are epochs, rotation, "
+            "translation, scale, shear, horizontal_flip, vertical_flip, blur, brightness, contrast.",
+        ),
+        (
             {"trainings": {"Rotated!": {}}},
             "trainings has the key 'Rotated!': use lower-case letters, digits and _, beginning with a letter, 50 of "
             "them at most.",
@@ -160,12 +165,31 @@ def test_the_studies_of_the_repository_are_good() -> None:
         ),
         ({"own_data": {"flowers": {"folder": "x"}}}, "own_data.flowers lacks the key 'image_size'."),
         (
+            {"own_data": {"flowers": {"folder": "x", "image_size": 8, "channel": 1}}},
+            "own_data.flowers has no key 'channel' (did you mean 'channels'?): its keys are folder, image_size, "
+            "channels.",
+        ),
+        (
+            {"own_data": {"flowers": {"folder": "x", "image_size": 0}}},
+            "own_data.flowers.image_size is 0: it must be at least 1.",
+        ),
+        (
             {"own_data": {"flowers": {"folder": "no/such", "image_size": 8}}},
             "own_data.flowers.folder: no/such is not a folder: it must hold a folder of images for each class.",
         ),
         (
             {"own_data": {"Flowers": {"folder": "x", "image_size": 8}}},
             "own_data has the key 'Flowers': use lower-case letters, digits and _, beginning with a letter, 50 of "
+            "them at most.",
+        ),
+        ({"own_models": {"mine": {}}}, "own_models.mine lacks the key 'factory'."),
+        (
+            {"own_models": {"mine": {"factory": "a:b", "weigths": "x"}}},
+            "own_models.mine has no key 'weigths' (did you mean 'weights'?): its keys are factory, options, weights.",
+        ),
+        (
+            {"own_models": {"my-net": {"factory": "a:b"}}},
+            "own_models has the key 'my-net': use lower-case letters, digits and _, beginning with a letter, 50 of "
             "them at most.",
         ),
         (
@@ -260,6 +284,7 @@ VALUES = [
     ("trainings.rotated", 180, "180", MAPPING),
     ("trainings.rotated.epochs", -1, "-1", "it must be at least 0"),
     ("trainings.rotated.epochs", 0.5, "0.5", "it must be a whole number or null"),
+    ("trainings.rotated.epochs", 10**9, "1000000000", "it must be at most 1000000"),
     ("trainings.rotated.rotation", "180°", "'180°'", NUMBER),
     ("trainings.rotated.rotation", -10, "-10", "it must be at least 0"),
     ("trainings.rotated.rotation", 180.5, "180.5", "it must be at most 180"),
@@ -395,13 +420,16 @@ VALUES = [
     ("questions", [None], "null", "choose from retraining, emergence, stability, transfer"),
     ("retraining", "rotated", "'rotated'", MAPPING),
     ("retraining.from", 0, "0", f"{TEXT} (YAML reads this spelling as a number: put it in quotes)"),
+    ("retraining.from", "", "''", "it may not be empty"),
     ("retraining.to", "", "''", "it may not be empty"),
     ("retraining.epochs", 0, "0", "it must be at least 1"),
+    ("retraining.epochs", 10**9, "1000000000", "it must be at most 1000000"),
     ("emergence", [0, 1], "[0, 1]", MAPPING),
     ("emergence.epochs", 5, "5", LIST),
     ("emergence.epochs", [], "[]", "name at least one"),
     ("emergence.epochs", [-1], "-1", "it must be at least 0"),
     ("emergence.epochs", [0.5], "0.5", WHOLE),
+    ("emergence.epochs", [10**9], "1000000000", "it must be at most 1000000"),
     ("jobs_per_gpu", 0, "0", "it must be at least 1"),
     ("jobs_per_gpu", 100, "100", "it must be at most 64"),
     ("jobs_per_gpu", None, "null", WHOLE),
@@ -434,6 +462,22 @@ def test_every_key_is_in_the_table() -> None:
 
     assert {plain(key) for key in keys()} <= {plain(key) for key, *_ in VALUES}
     assert len(VALUES) >= 60
+
+
+LIMITS = {"rotation": 180, "translation": 1, "scale": 100, "shear": 89, "horizontal_flip": 1, "vertical_flip": 1,
+          "blur": 100, "brightness": 1, "contrast": 1}  # fmt: skip
+
+
+@pytest.mark.parametrize("section", ["trainings", "transformations"])
+@pytest.mark.parametrize(("name", "limit"), [(name, LIMITS[name]) for name in FAMILIES])
+def test_a_change_goes_from_nothing_to_its_limit(name: str, limit: int, section: str) -> None:
+    def said(value: float) -> list[str]:
+        samples = {"samples": 2} if section == "transformations" else {}
+        return configuration.problems(study(**{section: {"changed": {name: value, **samples}}}), SCHEMA)
+
+    assert said(limit) == []
+    assert said(limit + 0.5) == [f"{section}.changed.{name} is {limit + 0.5}: it must be at most {limit}."]
+    assert said(-0.5) == [f"{section}.changed.{name} is -0.5: it must be at least 0."]
 
 
 def test_every_family_of_changes_can_be_trained_with_and_measured_under() -> None:
@@ -515,6 +559,7 @@ def test_a_study_keeps_one_training(tmp_path: Path) -> None:
     [
         ({"shear": 9}, " lacks the key 'samples'."),
         ({"shear": 9, "samples": 1}, ".samples is 1: it must be at least 2."),
+        ({"shear": 9, "samples": 3601}, ".samples is 3601: it must be at most 3600."),
         ({"sheer": 9, "samples": 2}, " has no key 'sheer' (did you mean 'shear'?): its keys are rotation, "),
         ({"samples": 2}, " changes nothing: give one of its limits a value above 0."),
         ({"blur": 0, "samples": 2}, " changes nothing: give one of its limits a value above 0."),
@@ -633,8 +678,11 @@ def test_questions_of_the_studies_of_the_repository_can_be_answered() -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "twice"), [("datasets", "mnist"), ("models", "resnet"), ("seeds", 3), ("measurement.aggregations", "max")]
-)
+    ("key", "twice"),
+    [("datasets", "mnist"), ("models", "resnet"), ("seeds", 3), ("measurement.aggregations", "max"),
+     ("figures.feature_maps.images", 2), ("figures.feature_maps.layers.resnet", "conv1"), ("questions", "retraining"),
+     ("emergence.epochs", 1)],
+)  # fmt: skip
 def test_nothing_is_listed_twice(key: str, twice: Any) -> None:
     shown = f"'{twice}'" if isinstance(twice, str) else twice
     assert configuration.problems(changed(key, [twice, twice]), SCHEMA) == [
