@@ -10,11 +10,13 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
+import torch
 import yaml
 from conftest import STUDY
 from copies import ROOT, edit, run_snakemake
 
-from rotvar import results, summary
+from rotvar import models, results, summary
+from rotvar.data import packed
 
 RESULTS_PAGE = ROOT / "docs" / "results.md"
 TRAININGS = ["rotated", "unrotated"]
@@ -105,6 +107,20 @@ def test_feature_maps(study: Path) -> None:
     for _, rows in maps.groupby("training", observed=True):
         assert list(rows["layer"].unique()) == ["input", "conv1", "conv3", "conv5"]
         assert len(rows[rows["layer"] == "input"]) == 4 * 32 * 32  # angles, pixels
+    # They are those of the trained network, whose images are normalized as in its training
+    place = "dataset=digits/model=simple_conv/training=rotated/seed=0"
+    model, about = models.load(study / "results" / "models" / place / "weights.safetensors")
+    image = packed.read(study / "results" / "data" / "digits.safetensors", "test").images[:1] / 255
+    with torch.no_grad():
+        expected = model.conv1((image - about["mean"][0]) / about["std"][0])[0].numpy()
+    rows = maps[(maps["training"] == "rotated") & (maps["layer"] == "conv1") & (maps["angle"] == 0)]
+    for (_, unit), pixels in rows.groupby(["choice", "unit"], observed=True):
+        assert pixels["activation"].to_list() == pytest.approx(expected[unit].flatten().tolist(), abs=1e-5)
+    # and of the channels that vary least and most by position
+    variance = results.read(study / "results" / "variance" / place, stratum=["all"], aggregation=["spatial"])
+    chosen = rows.groupby("unit")["normalized_variance"].first()
+    measured = variance[variance["layer"] == "conv1"].set_index("unit")["normalized_variance"]
+    assert chosen.to_dict() == measured[chosen.index].to_dict()
 
 
 def test_convergence(study: Path) -> None:
@@ -176,6 +192,19 @@ def test_figures(study: Path) -> None:
     assert without_spread == {"feature_maps_0", "convergence"}  # they are of the first seed
 
 
+def test_figures_show_what_their_names_say_and_what_the_study_has(study: Path) -> None:
+    folder = study / "results" / "figures"
+    texts = {file.stem: re.findall("<text.*?>(.*?)</text>", file.read_text()) for file in folder.rglob("*.svg")}
+    strata = {"all": "all", "stratified": "stratified"} | {f"class_{name}": name for name in CLASSES}
+    for stratum, shown in strata.items():
+        (heading,) = [text for text in texts[f"heatmap_spatial_{stratum}"] if "stratum: " in text]
+        assert f"stratum: {shown}  ·  aggregation: spatial" in heading
+    assert [text for text in texts["global_variance"] if "aggregation: " in text] == ["aggregation: spatial"]
+    images, angles = (texts["convergence"].index(f"number of {axis}") for axis in ("images, N", "angles, R"))
+    assert texts["convergence"][:images] == ["20", "40"]  # of the study, 40
+    assert texts["convergence"][angles - 2 : angles] == ["2", "4"]  # and 4
+
+
 def test_tables(study: Path) -> None:
     folder = study / "results" / "tables"
     names, suffixes = ("global_variance", "layers", "accuracy", "transformations"), (".csv", ".md", ".tex", ".sha256")
@@ -185,9 +214,14 @@ def test_tables(study: Path) -> None:
     assert sorted(zip(accuracy["training"], accuracy["test"], strict=True)) == [
         (training, test) for training in TRAININGS for test in ("rotated", "unrotated")
     ]
-    for table in (accuracy, pd.read_csv(folder / "global_variance.csv")):
+    global_variance, layers = (pd.read_csv(folder / f"{name}.csv") for name in ("global_variance", "layers"))
+    for table in (accuracy, global_variance):
         assert set(table["seeds"]) == {2}
         assert table["std"].notna().all()
+    for table, rows in ((global_variance, 2 * 2 * 4), (layers, 2 * 16 * 2 * 4)):  # layers, strata, aggregations
+        assert len(table) == rows
+        assert set(table["stratum"]) == {"all", "stratified"}
+        assert set(table["aggregation"]) == {"mean", "max", "sum", "spatial"}
 
 
 def test_questions_that_are_not_asked_are_not_in_the_report(study: Path) -> None:
