@@ -561,6 +561,27 @@ def test_every_precision_measures_about_the_same(precision):
     np.testing.assert_allclose(got.mean(), expected.mean(), rtol=0.05 if precision == "bfloat16" else 1e-6)
 
 
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_activations_whose_squares_float32_loses_are_warned_of(memory_format, caplog):
+    class Shrinking(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3, bias=False)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            one = self.conv(x).mul(torch.tensor([1, 0], dtype=x.dtype).view(-1, 1, 1))  # and a dead unit
+            return one.div(1e10).div(1e10)
+
+    model = Shrinking().to(memory_format=memory_format)
+    given = torch.rand(4, 1, 6, 6, dtype=torch.float64), torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(2)
+    expected = measure(model.double(), *given, aggregations=["mean", "spatial"])
+    assert not caplog.records
+    table = measure(model.float(), given[0].float(), *given[1:], aggregations=["mean", "spatial"])
+    (warning,) = caplog.messages  # the mean is taken in float64
+    assert warning.startswith("layer div_1 (spatial): a unit's activations are all below 1e-18, where float32 loses")
+    pd.testing.assert_frame_equal(table[table.layer != "div_1"], expected[expected.layer != "div_1"], rtol=1e-4)
+
+
 def test_measurements_in_several_threads_take_turns():
     """A trace changes for all threads how PyTorch calls modules."""
     model, *given = small()

@@ -20,6 +20,8 @@ from rotvar.statistics.measures import Spread, Statistics
 
 # A std at or below this share of a unit's root mean square is rounding of float32 activations, not variance: it is 0
 ROUNDING = torch.finfo(torch.float32).eps
+# Of smaller activations float32 begins to lose the squares
+TINY = 1e-18
 
 
 class Arithmetic(Protocol):
@@ -138,12 +140,14 @@ class Series:
         self.by_class: dict[int, Statistics] = {}  # the measure within each of them
         self.channels = self.positions = 0
         self.channels_last = False  # whether units lie as positions x channels, as in the first batch, or the other way
+        self.in_float64 = False  # whether activations are squared in it, rather than in float32
 
     def update(self, values: Tensor) -> None:
         """Take in a batch of one class: images x R x channels x positions."""
         if not self.channels:
             self.channels, self.positions = values.shape[2:]
             self.channels_last = values.stride(2) < values.stride(3)
+            self.in_float64 = values.dtype == torch.float64
         if self.current is None:
             self.current = Moments(values.shape[1], self.channels * self.positions, values.device, self.by)
         units = (values.transpose(2, 3) if self.channels_last else values).flatten(2)
@@ -187,6 +191,24 @@ class Series:
         assert self.everything is not None
         return self._statistics(self.everything, self.largest)
 
+    def loses(self, statistics: Statistics) -> bool:
+        """Whether float32 loses the squares of a channel, whose measures these are: its activations are not 0, but
+        their stds and their means over the images are below TINY."""
+        small = statistics.transformation_std + statistics.sample_std < TINY
+        if self.in_float64 or not small.any():
+            return False
+        assert self.everything is not None
+        low, high = self.everything.mean.aminmax(dim=0)
+        shape, axis = self._layout()
+        largest = as_array(torch.maximum(high, -low).view(shape).amax(axis))
+        return bool((small & (largest > 0) & (largest < TINY)).any())
+
+    def _layout(self) -> tuple[tuple[int, int], int]:
+        """The shape in which units lie, and the axis of the positions in it."""
+        if self.channels_last:
+            return (self.positions, self.channels), 0
+        return (self.channels, self.positions), 1
+
     def _take(self, moments: Moments, largest: Largest | None) -> None:
         if self.everything is None:
             self.everything, self.largest = moments, largest
@@ -197,9 +219,7 @@ class Series:
 
     def _statistics(self, moments: Moments, largest: Largest | None) -> Statistics:
         """The measures, after averaging what varies over the positions of each channel."""
-        shape, axis = (self.channels, self.positions), 1
-        if self.channels_last:
-            shape, axis = (self.positions, self.channels), 0
+        shape, axis = self._layout()
         means = torch.stack([each.view(shape).mean(axis) for each in moments.spread()])
         rotations = len(moments.mean)
         # One array, because each is waited for where a GPU computes

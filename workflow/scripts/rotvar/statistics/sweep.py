@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import logging
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,8 @@ from rotvar.statistics.measures import Statistics, holm
 from rotvar.statistics.moments import Arithmetic, Compiled, Moments, Series, at_least_float32
 from rotvar.system import checksum
 from rotvar.system.files import atomic
+
+log = logging.getLogger("rotvar")
 
 AGGREGATIONS = (*POOLED, "spatial")
 KNOWN_AGGREGATIONS = (*AGGREGATIONS, TURNED)
@@ -251,6 +254,12 @@ class Sweep:
         """MEASURES x strata x channels; p-values are not corrected."""
         everything = series.finish()
         check_finite(layer, everything)
+        if series.loses(everything):
+            log.warning(
+                "layer %s (%s): a unit's activations are all below 1e-18, where float32 loses their squares, so its "
+                "measures may be inexact, or those of a constant: make the network float64 (model.double())",
+                layer.name, aggregation,
+            )  # fmt: skip
         for label, name in enumerate(self.classes):
             if label not in series.by_class:
                 raise InputError(f"class '{name}' has not been measured: merge the part of the measurement it is in")
