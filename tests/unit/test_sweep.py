@@ -1,5 +1,7 @@
 """A measurement cut into parts, saved, loaded and merged is the measurement of the whole; what does not fit is said."""
 
+import pickle
+
 import pandas as pd
 import pytest
 import torch
@@ -11,7 +13,7 @@ from rotvar import models, variance
 from rotvar.columns import MEASURES
 from rotvar.errors import InputError
 from rotvar.rotation import angles
-from rotvar.statistics.sweep import Sweep
+from rotvar.statistics.sweep import KNOWN_AGGREGATIONS, Sweep
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -51,6 +53,13 @@ def test_a_saved_part_is_read_back_and_merged_as_if_it_had_stayed(tmp_path):
     one.merge(other)
     assert one.images == 17
     pd.testing.assert_frame_equal(one.table(), sweep().table(), rtol=1e-6)
+
+
+def test_a_part_goes_from_process_to_process():
+    parts = [sweep(part, aggregations=KNOWN_AGGREGATIONS) for part in ([0, 3], [1, 2, 4])]
+    one, other = pickle.loads(pickle.dumps(parts))
+    one.merge(other)
+    pd.testing.assert_frame_equal(one.table(), sweep(aggregations=KNOWN_AGGREGATIONS).table(), rtol=1e-6)
 
 
 def test_a_class_that_is_missing_is_named():

@@ -7,8 +7,9 @@ but for firing rates (`firing`), which need a share of all activations.
 """
 
 from copy import copy
+from importlib import import_module
 from importlib.util import find_spec
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -67,7 +68,19 @@ def arithmetic(compiled: bool, device: torch.device) -> Arithmetic:
     return operations
 
 
-class Moments:
+class Computed:
+    """What holds the arithmetic that computes it: that is a module, which goes into a pickle by its name."""
+
+    by: Arithmetic
+
+    def __getstate__(self) -> dict[str, Any]:
+        return vars(self) | {"by": self.by.__name__}  # type: ignore[attr-defined]
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state | {"by": import_module(state["by"])})
+
+
+class Moments(Computed):
     """n, mean and M2 over images for each rotation and unit, and for each unit the sums over images of the std and of
     the variance over rotations."""
 
@@ -122,7 +135,7 @@ class Moments:
         )
 
 
-class Series:
+class Series(Computed):
     """The statistics of one layer under one aggregation, class after class.
 
     firing_rate, keep: the share of inputs for which units fire, and how many of their largest activations that takes

@@ -22,7 +22,7 @@ from rotvar.statistics import firing, operations
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import Largest
 from rotvar.statistics.measures import Statistics, holm
-from rotvar.statistics.moments import Arithmetic, Compiled, Moments, Series, at_least_float32
+from rotvar.statistics.moments import Arithmetic, Compiled, Computed, Moments, Series, at_least_float32
 from rotvar.system import checksum
 from rotvar.system.files import atomic
 
@@ -53,7 +53,7 @@ class Layerwise:
         return self.series.get(kept_series(self.positions, [aggregation])[0])
 
 
-class Sweep:
+class Sweep(Computed):
     """Every layer's statistics, class after class. It grows with layers, rotations and classes, and with images only
     where there is a firing rate.
 
