@@ -337,6 +337,24 @@ def test_tokens_are_not_taken_for_images_where_there_are_as_many():
     assert shown == ["embed", "mean", "fc"]
 
 
+class Cosines(nn.Module):
+    """The cosine between the images and a row of weights for each of two classes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight, self.shift = nn.Parameter(torch.randn(2, 64)), nn.Parameter(torch.randn(2, 64))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        weight = functional.normalize(functional.relu(self.weight + self.shift))
+        return functional.linear(functional.normalize(x.flatten(1)), weight)
+
+
+def test_what_is_made_of_weights_alone_is_no_layer_where_they_are_as_many_as_images():
+    recorder = Recorder(Cosines())
+    assert [layer.name for layer in recorder.outputs(images(2, 1, 8, 8))] == ["normalize_1", "linear"]
+    recorder.run(images(5, 1, 8, 8), lambda layer, output: None)
+
+
 def test_a_layer_that_had_an_output_for_each_image_and_has_not_is_one_sentence():
     class Folding(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

@@ -275,12 +275,17 @@ class _Interpreter(fx.Interpreter):
         targets = {node: modules[node.target] if node.op == "call_module" else node.target for node in graph.nodes}
         self.layers: dict[fx.Node, Layer] = {}
         names = Names(dotted_name(node) for node in graph.nodes if node.op == "call_module")
+        of_images: set[fx.Node] = set()  # rather than of weights alone, of which there may be as many as images
         for node in graph.nodes:
+            if node.op == "placeholder" or not of_images.isdisjoint(node.all_input_nodes):
+                of_images.add(node)
             kind = kind_of(targets[node]) if node.op in ("call_module", "call_function", "call_method") else None
             if kind:
-                self.layers[node] = Layer(names.of(dotted_name(node), node.op == "call_module"), kind)
+                name = names.of(dotted_name(node), node.op == "call_module")
+                if node in of_images:
+                    self.layers[node] = Layer(name, kind)
         self.axes = Axes(targets)
-        self.fusions = fusions.find(targets)
+        self.fusions = {node: fusion for node, fusion in fusions.find(targets).items() if node in self.layers}
         self.computed: dict[fx.Node, Tensor] = {}  # ahead of its turn
         self.show: Show
         self.fuse: Fuse
