@@ -1,5 +1,6 @@
 """Figures of the least that a table can hold, and of the longest names: all is drawn, and inside the figure."""
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -94,6 +95,18 @@ def is_whole(figure: Figure) -> None:
 @pytest.mark.parametrize("network", NETWORKS)
 def test_networks(figure: str, network: str) -> None:
     is_whole(VARIANCE_FIGURES[figure](variance(NETWORKS[network], ["all", "stratified", "0 - zero"], BOTH)))
+
+
+@pytest.mark.parametrize("figure", ["layers", "measures", "global_variance", "stability", "transfer_layers", "depth"])
+def test_what_differs_by_orders_of_magnitude_is_on_a_logarithmic_axis_that_says_so(figure: str) -> None:
+    values = {"unrotated": {"conv": [1e4], "fc": [2e4]}, "rotated": {"conv": [1e-12], "fc": [2e-12]}}
+    drawn = VARIANCE_FIGURES[figure](variance(values, ["all", "stratified"], BOTH))
+    axes = drawn.axes[0]
+    assert axes.get_yscale() == "symlog"
+    assert axes.get_ylabel().endswith(" (log)")
+    is_whole(drawn)
+    labels = [label.get_window_extent() for label in axes.get_yticklabels()]
+    assert all(above.y0 > below.y1 for below, above in itertools.pairwise(labels))
 
 
 @pytest.mark.parametrize("figure", VARIANCE_FIGURES)

@@ -88,6 +88,32 @@ def test_all_infinite_is_an_empty_figure_with_an_axis() -> None:
     assert axes.get_ylim() == (0.0, 1.0)
 
 
+def falling(lowest: float) -> dict[str, list[float]]:
+    return {f"conv{index}": [value] for index, value in enumerate([2.0, 0.0, 1.0, lowest, 20 * lowest])}
+
+
+def test_layers_that_differ_by_orders_of_magnitude_can_be_read_and_0_is_still_0() -> None:
+    (axes,) = (figure := by_layer(variance({"rotated": falling(1e-5)}), "mean")).axes
+    assert axes.get_ylabel() == "mean normalized variance (log)"
+    figure.draw_without_rendering()
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == ["0", "1e−5", "1e−4", "0.001", "0.01", "0.1", "1"]
+    line = axes.lines[0]
+    heights = line.get_transform().transform(line.get_xydata())[:, 1] - axes.bbox.y0
+    assert heights[1] == pytest.approx(0)
+    steps = (heights[[0, 2, 4, 3]] / axes.bbox.height).tolist()
+    assert steps == sorted(steps, reverse=True)
+    assert steps[0] < 0.95
+    assert min(np.diff([0.0, *steps[::-1]])) > 0.04
+
+
+def test_one_layer_that_is_nearly_invariant_leaves_the_axis_linear() -> None:
+    network = {f"conv{index}": [1.0 + index] for index in range(11)} | {"fc": [1e-9]}
+    for layers in (network, falling(0.01)):
+        (axes,) = by_layer(variance({"rotated": layers}), "mean").axes
+        assert (axes.get_yscale(), axes.get_ylabel()) == ("linear", "mean normalized variance")
+
+
 def test_a_deep_network_has_a_panel_for_each_stratum() -> None:
     network = {f"conv{index}": [float(index)] for index in range(170)}
     figure = by_layer(variance({"unrotated": network, "rotated": network}, strata=["all", "stratified"]), "mean")

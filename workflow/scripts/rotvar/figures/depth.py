@@ -49,9 +49,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
         if trainings[row]:
             colour = theme.colours(trainings, theme.TRAININGS)[trainings[row]]
             axes.set_title(theme.trained(trainings[row], 16), loc="right", color=colour, fontweight="bold")
-    highest = theme.headroom(points["normalized_variance"] + points["std"].fillna(0))
-    for axes in grid.flat:
-        axes.set_ylim(0, highest)
+    theme.from_zero(grid.flat, points["normalized_variance"] + points["std"].fillna(0))
     key = [
         Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))
         for model in models

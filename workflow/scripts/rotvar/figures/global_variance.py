@@ -68,8 +68,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     highest = table["global_variance"] + table["std"].fillna(0)
     if published is not None:
         highest = pd.concat([highest, published["global_variance"]])
-    for axes in grid.flat:
-        axes.set_ylim(0, theme.headroom(highest))
+    theme.from_zero(grid.flat, highest)
     key = theme.training_lines(colours)
     shapes = {"all": "o", "stratified": "s"}
     key += [Line2D([], [], color="#333333", linestyle="", marker=shapes[name], label=name) for name in SUMMARY_STRATA]

@@ -27,7 +27,6 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     theme.one(shown, "dataset", "model")
     shown = shown[shown["stratum"].isin(SUMMARY_STRATA)]
     means = over_seeds(layer_means(shown), "normalized_variance")
-    highest = theme.headroom(means["normalized_variance"] + means["std"].fillna(0))
     layers = layer_axis.layers(means)
     trainings = theme.trainings(means)
     colours = theme.colours(trainings, theme.TRAININGS)
@@ -46,10 +45,11 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
                 look: dict[str, Any] = {"color": colours[training], "linestyle": theme.STRATUM_LINES[stratum]}
                 look |= {"linewidth": 1.0} if split else {"marker": "o", "markersize": 3.5}
                 _line(axes, rows[rows["stratum"] == stratum], layers, look)
-        axes.set(ylabel="mean normalized variance", ylim=(0, highest))
+        axes.set_ylabel("mean normalized variance")
         axes.grid(axis="y")
         if split:
             axes.set_title(f"stratum: {group[0]}", pad=4)
+    theme.from_zero(page.axes, means["normalized_variance"] + means["std"].fillna(0))
     theme.heading(page.figure, shown, f"aggregation: {aggregation}", seeds.shown(shown))
     return page.figure
 

@@ -65,7 +65,8 @@ def stability(summary: pd.DataFrame, aggregation: str, confidence: float, power:
     tops = (
         shown[["normalized_variance", "high"]].max(axis=1).combine(shown["normalized_variance"] + shown["std"], np.fmax)
     )
-    means.set(ylabel="mean normalized variance", ylim=(0, theme.headroom(tops)))
+    means.set_ylabel("mean normalized variance")
+    theme.from_zero([means], tops)
     means.set_title("layer means", pad=4)
     differences.axhline(difference, zorder=1, **_WANTED)
     differences.set(ylabel="difference between trainings")

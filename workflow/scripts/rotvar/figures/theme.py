@@ -18,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.ticker import NullLocator
 from matplotlib.transforms import Bbox
 from PIL import Image
 
@@ -82,6 +83,7 @@ PANELS = "Panels"
 _PANEL = "panel of "  # labels the axes of one training
 
 _PAGE = 15.0  # inches of the widest row of panels
+_POWERS = 8  # of ten that are written beside a logarithmic axis, at most
 LETTERS = 24  # of a training's, data set's or model's name: a panel has room for as many above it
 
 # Inches of a legend in letters of 8 points: of a row, of a letter, and of what an entry has beside its words.
@@ -266,6 +268,29 @@ def headroom(values: pd.Series) -> float:
     """The upper end of an axis from 0 that shows all finite values with a little room; 1 when there are none."""
     highest = values[np.isfinite(values)].max()
     return 1.08 * float(highest) if highest > 0 else 1.0
+
+
+def from_zero(axes: Iterable[Axes], values: pd.Series) -> None:
+    """Vertical axes on one scale, from 0 to a little above all finite values. Where more than a tenth of those above 0
+    are below a thousandth of the highest, it is logarithmic but for a step from 0, and the axes' labels say so."""
+    above = values[np.isfinite(values) & (values > 0)]
+    far = len(above) > 0 and above.quantile(0.1) < above.max() / 1000
+    for one in axes:
+        one.set_ylim(0, headroom(values))
+        if far:
+            _logarithmic(one, float(above.min()), float(above.max()))
+
+
+def _logarithmic(axes: Axes, low: float, high: float) -> None:
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)))
+    axes.set_yscale("symlog", linthresh=10.0 ** powers[0], linscale=max(1, 0.1 * len(powers)))
+    axes.set_ylim(0, high * 10 ** (0.08 * len(powers)))
+    shown = powers[:: math.ceil(len(powers) / _POWERS)]
+    names = [f"{10.0**power:g}" if -4 < power < 5 else f"1e{power}".replace("-", "−") for power in shown]
+    axes.set_yticks([0, *(10.0**power for power in shown)], ["0", *names], fontsize=7)
+    axes.yaxis.set_minor_locator(NullLocator())
+    if axes.get_ylabel():
+        axes.set_ylabel(f"{axes.get_ylabel()} (log)")
 
 
 def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:

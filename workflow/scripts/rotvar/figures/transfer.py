@@ -91,16 +91,16 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
     page = layer_axis.panels(layers, len(trainings), _HEIGHT, left=0.65, legend=key, bar=False)
     look: dict[str, Any] = {"linewidth": 1.0} if len(layers) > layer_axis.FEW else {"marker": "o", "markersize": 3.5}
     x = np.arange(len(layers))
-    highest = theme.headroom(table["normalized_variance"] + table["std"].fillna(0))
     for axes, (training, rows) in zip(page.axes, trainings.items(), strict=True):
         for name in measured:
             line = rows[rows["measured_on"] == name].set_index("layer_index").reindex(layers["layer_index"])
             mean = line["normalized_variance"].to_numpy()
             axes.plot(x, mean, color=colours[name], **look)
             seeds.band(axes, x, mean, line["std"], colours[name])
-        axes.set(ylabel="mean normalized variance", ylim=(0, highest))
+        axes.set_ylabel("mean normalized variance")
         axes.grid(axis="y")
         theme.name_training(axes, training, title_colours[training])
+    theme.from_zero(page.axes, table["normalized_variance"] + table["std"].fillna(0))
     details = (f"stratum: {stratum}", f"aggregation: {aggregation}", seeds.shown(shown))
     theme.heading(page.figure, shown, *details)
     return page.figure
