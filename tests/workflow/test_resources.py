@@ -1,6 +1,8 @@
-"""What the rules ask of a cluster: time and memory by the images that a job sees, and more at each attempt."""
+"""What the rules ask of a cluster: time and memory by the images that a job sees, and more at each attempt. And what
+they tell their jobs of the configuration."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,7 @@ from copies import copy_workflow, run_snakemake
 
 from rotvar.study import demands
 
-# Stands at the end of a Snakefile: writes down what the jobs of each rule ask for at three attempts
+# Stands at the end of a Snakefile: writes down what the jobs of each rule ask for at three attempts, and what they get
 PROBE = """
 import json
 from snakemake.iocontainers import Wildcards
@@ -26,12 +28,19 @@ def wildcards(rule):
 def asked(rule, name):
     return [rule.resources[name].evaluate(wildcards(rule), attempt=attempt).value for attempt in (1, 2, 3)]
 
+def told(rule):
+    return {name: one(wildcards(rule)) if callable(one) else one for name, one in rule.params.items()}
+
 jobs = [rule for rule in workflow.rules if rule.script and rule.name != "download_dataset"]  # which runs at home
 Path("asked.json").write_text(json.dumps({
     "images": {rule.name: IMAGES_SEEN[rule.name](wildcards(rule)) for rule in jobs if rule.name in IMAGES_SEEN},
     "minutes": {rule.name: asked(rule, "runtime") for rule in jobs},
     "megabytes": {rule.name: asked(rule, "mem_mb") for rule in jobs},
     "on a gpu": [rule.name for rule in jobs if "gpu" in rule.resources],
+    "with pytorch": [rule.name for rule in jobs if "torch" in rule.conda_env],
+    "inputs": {rule.name: list(rule.input.keys()) for rule in jobs},
+    "logs": {rule.name: [str(rule.log[0]), str(rule.benchmark)] for rule in jobs},
+    "told": {one.name: told(one) for one in jobs if one.params and one.name != "write_report"},
 }))
 """
 
@@ -46,14 +55,23 @@ STUDY = {
         "digits/simple_conv": {"batch_size": 64},
     },
     "transformations": {"shift": {"translation": 0.2, "samples": 40}},
-    "measurement": {"angles": 300, "firing_rate": 0.1},
-    "figures": {"convergence": {"images": 100}},
+    "measurement": {"angles": 300, "firing_rate": 0.1, "precision": "bfloat16"},
+    "figures": {
+        "aggregations": ["max", "spatial"],
+        "convergence": {"images": 100, "aggregation": "max"},
+        "feature_maps": {"images": [3]},
+    },
     "retraining": {"epochs": 200},
     "emergence": {"epochs": [1, 400]},
-    "stability": {"replicates": 500},
+    "stability": {"replicates": 500, "confidence": 0.9, "power": 0.7, "difference": 0.1},
     "questions": ["retraining", "emergence", "stability", "transfer"],
 }
 SIZE = demands.size("simple_conv", 32, width=100)
+OPTIONS = {"hidden": 64, "width": 100}
+RECIPE = {
+    "batch_size": 64, "deterministic": False, "epochs": 700, "flips_and_crops": False, "learning_rate": 0.002,
+    "precision": "auto", "warmup": 0.2, "weight_decay": 0.05,
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -123,6 +141,62 @@ def test_each_attempt_asks_for_more(what: str, asked: dict[str, Any]) -> None:
 
 def test_what_puts_many_images_through_a_network_has_a_gpu_and_nothing_else(asked: dict[str, Any]) -> None:
     assert sorted(asked["on a gpu"]) == sorted(asked["images"])
+
+
+def test_every_job_asks_for_what_its_libraries_take(asked: dict[str, Any]) -> None:
+    """Before it has read a file: on a slow file system minutes, and with PyTorch gigabytes."""
+    assert min(first for first, *_ in asked["minutes"].values()) >= demands.START_MINUTES
+    assert min(first for first, *_ in asked["megabytes"].values()) >= 2000
+    assert min(asked["megabytes"][rule][0] for rule in asked["with pytorch"]) >= demands.PROCESS_MB
+
+
+def test_every_rule_has_logs_and_benchmarks_of_its_name(asked: dict[str, Any]) -> None:
+    """The report adds up the computing time of the latter."""
+    for rule, (log, benchmark) in asked["logs"].items():
+        assert re.match(rf"results/logs/{rule}[/.]", log)
+        assert benchmark == log.replace("/logs/", "/benchmarks/").replace(".log", ".tsv")
+
+
+def test_what_makes_a_network_runs_again_when_the_code_of_ones_own_changes(asked: dict[str, Any]) -> None:
+    makers = {rule for rule, told in asked["told"].items() if "architecture" in told}
+    assert makers == {"train_model", "train_with_snapshots", "measure_interpolation_floor"}
+    assert all("own_code" in asked["inputs"][rule] for rule in makers)
+
+
+def test_jobs_are_told_what_of_the_configuration_changes_their_results(asked: dict[str, Any]) -> None:
+    """And nothing else, because with whatever they are told their results become stale."""
+    subject = {"expected": {"name": "simple_conv", "options": OPTIONS, "seed": 0}}
+    training = {"architecture": OPTIONS, "recipe": RECIPE, "augmentation": {"rotation": 180}}
+    measured = {"aggregations": ["mean", "max", "sum", "spatial"], "firing_rate": 0.1, "precision": "bfloat16"}
+    rotation, drawn = {"rotation": 180, "samples": 300}, ["max", "spatial"]
+    wanted = {"confidence": 0.9, "power": 0.7, "difference": 0.1}
+    assert asked["told"] == {
+        "train_model": training,
+        "train_with_snapshots": training | {"epochs": [1, 400]},
+        "retrain_model": subject
+        | {"retrained": "rotated", "recipe": RECIPE | {"epochs": 200}, "augmentation": {"rotation": 180}},
+        "measure_accuracy": subject | {"angles": 300},
+        "measure_variance": subject | {"transformation": rotation, "measurement": measured},
+        "measure_transformation": subject
+        | {"transformation": {"samples": 40, "translation": 0.2}, "measurement": measured},
+        "measure_emergence": subject | {"transformation": rotation, "measurement": measured | {"aggregations": drawn}},
+        "measure_transfer": subject | {"angles": 300, "measurement": measured},
+        "measure_stability": subject
+        | {"replicates": 500, "angles": 300, "aggregations": ["max"], "precision": "bfloat16"},
+        "measure_convergence": subject | {"images": 100, "aggregation": "max", "angles": 300, "precision": "bfloat16"},
+        "measure_interpolation_floor": {"architecture": OPTIONS, "angles": 300},
+        "record_feature_maps": subject | {"images": [3], "layers": [], "angles": 300},
+        "plot_heatmaps": {"first_seed": 0},
+        "plot_measures": {"aggregation": "max"},
+        "plot_distribution": {"aggregations": drawn},
+        "plot_global_variance": {"aggregations": drawn},
+        "plot_convergence": {"images": 360, "angles": 300},
+        "plot_retraining": {"study": ["unrotated", "rotated"]},
+        "plot_emergence": {"study": ["unrotated", "rotated"]},
+        "tabulate_emergence": {"aggregations": drawn},
+        "plot_stability": {"aggregations": ["max"], "wanted": wanted},
+        "tabulate_stability": {"wanted": wanted},
+    }
 
 
 def test_maps_that_are_turned_back_take_memory_and_shards_share_the_time(folder: Path) -> None:
