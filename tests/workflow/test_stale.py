@@ -15,7 +15,8 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-from copies import copy_workflow, edit, run_snakemake
+import yaml
+from copies import ROOT, copy_workflow, edit, run_snakemake
 
 DATASETS = ("mnist", "cifar10")
 MODELS = ("simple_conv", "all_convolutional")
@@ -156,6 +157,14 @@ def variance_figures(datasets: Iterable[str], models: Iterable[str]) -> list[str
 def everything_after_data(datasets: Iterable[str], models: Iterable[str]) -> list[str]:
     makers = (trainings, accuracies, variances, curves, accuracy_figures, variance_figures, feature_maps, convergences)
     return list({job for make in makers for job in make(datasets, models)})
+
+
+def test_the_demo_counts_as_stale_what_other_studies_do() -> None:
+    """Its profile takes the place of the default one, in which the others find it."""
+    default, demo = (
+        yaml.safe_load((ROOT / "profiles" / name / "config.yaml").read_text()) for name in ("default", "demo")
+    )
+    assert demo.items() >= default.items()
 
 
 def test_a_finished_study_is_finished(study: Path) -> None:
