@@ -517,12 +517,18 @@ def test_a_key_in_the_wrong_place_is_told_where_it_belongs(key: str, place: str)
 
 @pytest.mark.parametrize(
     ("name", "shown"),
-    [(1, "1"), (True, "true"), (None, "null"), ("../x", "'../x'"), ("$(touch x)", "'$(touch x)'"), ("", "''"),
+    [(1, "1"), (None, "null"), ("../x", "'../x'"), ("$(touch x)", "'$(touch x)'"), ("", "''"),
      ("rotated\n", "'rotated\\n'"), ("a|b", "'a|b'"), ("a" * 51, f"'{'a' * 51}'"), (date(2024, 5, 17), '"2024-05-17"')],
 )  # fmt: skip
 def test_a_training_is_named_by_a_plain_word(name: Any, shown: str) -> None:
-    """YAML reads on, yes and no as true and false, and 1 as a number."""
     assert configuration.problems(study(trainings={name: {}}), SCHEMA) == [f"trainings has the key {shown}: {NAME}."]
+
+
+def test_a_name_that_yaml_reads_as_true_or_false_belongs_in_quotes() -> None:
+    found = configuration.problems(study(trainings=yaml.safe_load("{no: {}}")), SCHEMA)
+    hint = "(YAML reads this spelling as true or false: put it in quotes)"
+    assert found == [f"trainings has the key false: {NAME} {hint}."]
+    assert configuration.problems(study(trainings=yaml.safe_load("{'no': {}}")), SCHEMA) == []
 
 
 def test_what_is_null_is_left_out() -> None:

@@ -111,7 +111,8 @@ def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:
         if error.validator == "enum":
             yield _unknown_key(where, value, allowed, error.schema.get("description"))
         else:
-            yield f"{where} has the key {show(value)}: {error.schema.get('description', NAMES)}."
+            hint = _misread(value, ["string"]) if isinstance(value, bool) else ""
+            yield f"{where} has the key {show(value)}: {error.schema.get('description', NAMES)}{hint}."
     elif error.validator == "additionalProperties":
         keys = list(error.schema["properties"])
         for key in [key for key in value if key not in keys]:
