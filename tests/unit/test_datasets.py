@@ -360,8 +360,17 @@ def test_a_corrupted_file_of_the_mirror_is_downloaded_instead(server, published_
 )
 def test_a_corrupted_file_of_the_mirror_is_never_read(name, file, offline, published_files, tmp_path):
     mirror = mirror_of(published_files, tmp_path, damaged=file)
-    with pytest.raises(InputError, match=rf"^{name} could not be downloaded \(.*refused.*\): check the network"):
+    sentence = rf"^{name} could not be downloaded \(.*refused.*\), and {mirror} has no whole {file}: check the network"
+    with pytest.raises(InputError, match=sentence):
         load(name, tmp_path / "downloads", "test", mirror=mirror)
+
+
+@pytest.mark.parametrize("name", datasets.TORCHVISION)
+def test_a_mirror_laid_out_otherwise_is_told_what_it_lacks(name, offline, tmp_path):
+    (tmp_path / "mirror").mkdir()
+    first = {"mnist": "MNIST/raw/train-images-idx3-ubyte.gz", "cifar10": "cifar-10-batches-py/data_batch_1"}
+    with pytest.raises(InputError, match=rf"mirror has no whole {first.get(name, 'FashionMNIST/raw/')}"):
+        load(name, tmp_path / "downloads", "train", mirror=tmp_path / "mirror")
 
 
 def test_the_mirror_mends_an_interrupted_download(server, published_files, tmp_path):

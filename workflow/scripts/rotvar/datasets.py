@@ -78,9 +78,10 @@ def load(name: str, root: str | Path, split: str, mirror: str | Path | None = No
     try:
         _download(name, Path(root))
     except OSError as error:
+        lacks = f", and {mirror} has no whole {_missing(name, Path(root))[0][0]}" if mirror else ""
         raise InputError(
-            f"{name} could not be downloaded ({reason(error)}): check the network, or name a folder that holds it "
-            "as data: mirror in the configuration"
+            f"{name} could not be downloaded ({reason(error)}){lacks}: check the network, or name a folder that holds "
+            "it as data: mirror in the configuration"
         ) from error
     _take_out(name, Path(root))
     return _read(name, Path(root), split)
