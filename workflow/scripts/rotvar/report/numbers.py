@@ -51,7 +51,7 @@ def table(frame: pd.DataFrame) -> Table:
         columns.append(Column(title.replace("_", " "), numeric, choices, coloured=name == "training"))
         sorts: list[Any] = texts
         if numeric:
-            sorts = [number if pd.notna(number) and np.isfinite(number) else "" for number in values]
+            sorts = [number if pd.notna(number) and np.isfinite(number) else "" for number in values.tolist()]
         cells.append([Cell(text, value) for text, value in zip(texts, sorts, strict=True)])
     return Table(columns, [list(row) for row in zip(*cells, strict=True)])
 
