@@ -275,7 +275,9 @@ def test_what_is_planned_with_is_known_of_every_network(here):
     assert feature_maps.unknown_layers(*small, ["0"]) == feature_maps.unknown_layers(*small, []) == []
     (sentence,) = feature_maps.unknown_layers(*small, ["conv*"])
     assert "no layer with maps matches 'conv*'" in sentence
-    assert feature_maps.unknown_layers(*looks, []) == ["the network has no layer with maps: ask for no images"]
+    assert feature_maps.unknown_layers(*looks, []) == [
+        "the network has no layer with maps: set figures.feature_maps.images to []"
+    ]
 
 
 def test_a_training_begins_with_the_weights_of_a_file(here):

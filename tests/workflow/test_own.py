@@ -161,4 +161,4 @@ def test_a_network_without_maps_is_planned_unless_maps_are_to_be_drawn(folder):
     edit(folder / "flat.yaml", "images: []", "images: [0]")
     run = run_snakemake(folder, *asked)
     assert run.returncode != 0 and "Traceback" not in run.stderr
-    assert "the network has no layer with maps: ask for no images" in run.stderr
+    assert "the network has no layer with maps: set figures.feature_maps.images to []" in run.stderr

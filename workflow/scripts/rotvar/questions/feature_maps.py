@@ -70,7 +70,7 @@ def choose_layers(layers: Sequence[Layer], patterns: Sequence[str] = ()) -> list
     also for more than `MOST_LAYERS`, and where there are no layers.
     """
     if not layers:
-        raise InputError("the network has no layer with maps: ask for no images")
+        raise InputError("the network has no layer with maps: set figures.feature_maps.images to []")
     names = ", ".join(layer.name for layer in layers)
     for pattern in patterns:
         if not any(matches(layer.name, [pattern]) for layer in layers):
