@@ -119,6 +119,25 @@ def test_other_operations_leave_channels_where_they_were(then):
     assert recorder.graph
 
 
+POOLED = {
+    "mean": lambda x: torch.stack([x, x.flip(-1)]).mean(0),
+    "amax": lambda x: torch.stack([x, x.flip(-1)], 1).amax(1),
+    "max": lambda x: torch.stack([x, x.flip(-1)], 1).max(1)[0],
+    "sum": lambda x: torch.stack([x.permute(0, 2, 3, 1)] * 4).sum(0),
+    "maps": lambda x: x.mean((2, 3)),
+    "channels": lambda x: x.permute(0, 2, 3, 1).unflatten(3, (C, 1)).amax(4),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("pooled", POOLED)
+def test_channels_are_followed_where_versions_of_an_image_are_pooled(pooled):
+    """Versions that are stacked in front of the channels, among others."""
+    outputs = Recorder(Then(lambda network, x: POOLED[pooled](x)).eval()).outputs(torch.rand(2, 1, H, W))
+    layer, output = list(outputs.items())[-1]
+    assert (layer.kind, output.shape[1]) == ("operation", C)
+
+
 @torch.no_grad()
 @pytest.mark.filterwarnings("ignore:.*upsample_bilinear.*deprecated")
 def test_an_upsampling_has_channels_on_axis_1():

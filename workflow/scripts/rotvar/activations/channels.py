@@ -1,6 +1,6 @@
 """On which axis of an activation its channels lie: where an operation puts them, or where its input had them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -55,7 +55,8 @@ class Axes:
         inputs = [axis for axis in map(self.found.get, node.all_input_nodes) if axis is not None]
         if own is not None or not inputs:
             return own
-        if kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node]):
+        laid_out = kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node])
+        if laid_out or drops_an_axis(output, map(values.get, node.all_input_nodes)):
             with suppress(Exception):  # not everything can be done with places: a table is looked up by whole numbers
                 self.marks[node] = self._laid_out(node, values)
         if not isinstance(output, Tensor):
@@ -63,6 +64,7 @@ class Axes:
         if output.dim() < 2:
             return None  # one number an image: a sum over all positions, a slice
         marked = self.marks.get(node)
+        marked = marked[0] if isinstance(marked, tuple) else marked  # maxima, and where they are
         axes = varying(marked) if isinstance(marked, Tensor) else []
         return axes[0] if len(axes) == 1 else inputs[0] % output.dim() or 1  # axis 0 is the batch's
 
@@ -80,6 +82,11 @@ class Axes:
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         target = self.targets[node]
         return target(*args, **kwargs)  # type: ignore[operator]
+
+
+def drops_an_axis(output: object, inputs: Iterable[Any]) -> bool:
+    """Whether an operation's output has fewer axes than one of its inputs, as a mean over versions has."""
+    return isinstance(output, Tensor) and any(isinstance(one, Tensor) and one.dim() > output.dim() for one in inputs)
 
 
 def numbered(value: Any, axis: int) -> Any:
