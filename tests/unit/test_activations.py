@@ -509,6 +509,16 @@ def test_operations_that_only_lay_out_are_not_recorded():
     assert names(LaysOut(), images()) == ["fc"]
 
 
+def test_turned_mirrored_and_repeated_maps_are_not_recorded_again():
+    class Versions(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            turned = torch.rot90(x, 1, (2, 3)).fliplr().flip(3).repeat(1, 2, 1, 1).tile(1, 2, 1, 1)
+            chosen = functional.pixel_shuffle(turned, 2).select(1, 0).index_select(1, torch.tensor([0, 1])).double()
+            return chosen.view_as(chosen).expand_as(chosen).tensor_split(2, 1)[0].tanh()
+
+    assert names(Versions(), images()) == ["tanh"]
+
+
 # modules called twice
 
 
@@ -642,6 +652,7 @@ def test_the_kind_of_a_module(module, kind):
         nn.ZeroPad2d(1),
         nn.AlphaDropout(),
         nn.Unflatten(1, (1, 1)),
+        nn.PixelUnshuffle(2),
         nn.Dropout2d(),
         nn.Identity(),
     ],

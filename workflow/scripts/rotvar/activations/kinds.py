@@ -22,10 +22,12 @@ PASSIVE = (
     "flatten", "unflatten", "view", "reshape", "permute", "transpose", "swapaxes", "swapdims", "movedim", "moveaxis",
     "contiguous", "getitem", "getattr", "size", "squeeze", "unsqueeze", "expand", "chunk", "split", "unbind", "narrow",
     "identity", "stochasticdepth", "stochastic_depth", "stack", "clone", "detach", "to", "float", "type_as", "type",
-    "roll", "parametrizationlist",
+    "roll", "flip", "fliplr", "flipud", "rot90", "repeat", "repeat_interleave", "tile", "select", "index_select",
+    "tensor_split", "broadcast_to", "expand_as", "view_as", "reshape_as", "half", "double", "bfloat16",
+    "parametrizationlist",
 )  # fmt: skip
 # The same by a part of the name
-PASSIVE_PARTS = ("dropout", "pad")
+PASSIVE_PARTS = ("dropout", "pad", "shuffle")
 
 
 def name_of(target: object) -> str:
