@@ -79,8 +79,9 @@ def measure(
     layer_index, kind, unit, stratum, aggregation, transformation_std, sample_std, normalized_variance,
     normalized_distance, f_statistic, p_value and, with a firing rate, local_firing_rate, global_firing_rate. The last
     three are missing for "spatial" and "same_equivariance", and p_value for "stratified". layer_index counts all layers
-    of the network, from 0, also those that are not measured. A layer whose positions are not height and width (tokens),
-    or lie outside of the image in some version, has no rows for "same_equivariance".
+    of the network, from 0, also those that are not measured. A layer whose positions are one axis (tokens), or lie
+    outside of the image in some version, has no rows for "same_equivariance"; any two axes are taken for height and
+    width, those of an attention between tokens too.
 
     Raises InputError for images of another shape or type, or with pixels that are not finite; for images that the
     network does not take; labels that index no class; class names that are not text or not told apart; a class with
