@@ -892,22 +892,13 @@ def test_each_problem_has_its_sentence() -> None:
     assert len(configuration.problems(study(**changes), SCHEMA)) == 2
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "sentence"),
-    [
-        ("models: [simple_conv,", "models: [simple_con,", "models[0] is 'simple_con' (did you mean 'simple_conv'?)"),
-        ("angles: 16", "angles: 1", "measurement.angles is 1: it must be at least 2."),
-        ("epochs: 10", "epoch: 10", "training.default has no key 'epoch' (did you mean 'epochs'?)"),
-    ],
-)
-def test_nothing_runs(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+def test_nothing_runs(tmp_path: Path) -> None:
     folder = copy_workflow(tmp_path / "rotvar")
-    edit(folder / "config.yaml", old, new)
+    edit(folder / "config.yaml", "angles: 16", "angles: 1")
     run = run_snakemake(folder, "--cores", "1")
     assert run.returncode != 0
     errors = [line for line in run.stderr.splitlines() if "rror" in line]
-    assert len(errors) == 1
-    assert errors[0].startswith(f"Error in the configuration: {sentence}")
+    assert errors == ["Error in the configuration: measurement.angles is 1: it must be at least 2."]
     assert "Traceback" not in run.stderr
     assert not (folder / "results").exists()
 

@@ -107,10 +107,7 @@ def test_what_changes_is_made_again(finished, folder):
         ("folder: flowers", "folder: flowers/rose", "own_data.flowers.folder: flowers/rose has 0 folder(s) of images"),
         ("datasets: [flowers]", "datasets: [flower]", "datasets[0] is 'flower' (did you mean 'flowers'?)"),
         ("models: [resnet18]", "models: [resnet19]", "models[0] is 'resnet19' (did you mean 'resnet18'?)"),
-        ("resnet18", "resnet", "own_models.resnet: the name 'resnet' has another use"),
         ("models:resnet18", "models:resnet19", "own_models.resnet18: torchvision.models:resnet19 cannot be imported"),
-        ("models:resnet18", "models.resnet18", "own_models.resnet18.factory is 'torchvision.models.resnet18'"),
-        ("weights: resnet18.safe", "weights: resnet19.safe", "own_models.resnet18.weights is 'resnet19.safetensors'"),
     ],
 )
 def test_what_cannot_be_is_a_sentence_before_any_job(folder, old, new, sentence):
