@@ -40,6 +40,7 @@ Path("asked.json").write_text(json.dumps({
     "with pytorch": [rule.name for rule in jobs if "torch" in rule.conda_env],
     "inputs": {rule.name: list(rule.input.keys()) for rule in jobs},
     "logs": {rule.name: [str(rule.log[0]), str(rule.benchmark)] for rule in jobs},
+    "environment": dict(os.environ),
     "told": {one.name: told(one) for one in jobs if one.params and one.name != "write_report"},
 }))
 """
@@ -79,12 +80,16 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = copy_workflow(tmp_path_factory.mktemp("resources") / "rotvar")
     with (folder / "Snakefile").open("a") as file:
         file.write(PROBE)
+    (folder / "installed").mkdir()
+    (folder / "installed" / "rotvar.py").write_text("raise ImportError('another copy')\n")
     return folder
 
 
 def said(folder: Path, study: dict[str, Any]) -> dict[str, Any]:
     (folder / "study.yaml").write_text(yaml.safe_dump(study))
-    run = run_snakemake(folder, "-n", "--configfile", "study.yaml", "--", "results/data/digits.safetensors")
+    installed = str(folder / "installed")  # another copy of the library, which is not to be used
+    target = "results/data/digits.safetensors"
+    run = run_snakemake(folder, "-n", "--configfile", "study.yaml", "--", target, PYTHONPATH=installed)
     assert run.returncode == 0, run.stdout
     return json.loads((folder / "asked.json").read_text())
 
@@ -148,6 +153,15 @@ def test_every_job_asks_for_what_its_libraries_take(asked: dict[str, Any]) -> No
     assert min(first for first, *_ in asked["minutes"].values()) >= demands.START_MINUTES
     assert min(first for first, *_ in asked["megabytes"].values()) >= 2000
     assert min(asked["megabytes"][rule][0] for rule in asked["with pytorch"]) >= demands.PROCESS_MB
+
+
+def test_jobs_import_the_library_beside_their_scripts_and_keep_freed_memory(
+    asked: dict[str, Any], folder: Path
+) -> None:
+    """Even where another copy of it is installed."""
+    environment = asked["environment"]
+    assert environment["PYTHONPATH"] == f"{folder}/workflow/scripts:{folder}/installed"
+    assert {"MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"} <= environment.keys()
 
 
 def test_every_rule_has_logs_and_benchmarks_of_its_name(asked: dict[str, Any]) -> None:
