@@ -116,15 +116,23 @@ def test_a_part_by_name(workflow: Path, target: str, last: str, jobs: set[str]) 
     assert jobs <= planned.keys()
 
 
-def test_a_question_that_is_listed_belongs_to_the_study(workflow: Path) -> None:
-    (workflow / "questions.yaml").write_text("questions: [stability, transfer]\nseeds: [0, 1]")
+def test_questions_that_are_listed_belong_to_the_study(workflow: Path) -> None:
+    (workflow / "questions.yaml").write_text("questions: [retraining, emergence, stability, transfer]\nseeds: [0, 1]")
     planned = plan(workflow, "--configfile", "questions.yaml")
-    assert {name: count for name, count in planned.items() if "stability" in name or "transfer" in name} == {
+    of_questions = re.compile("retrain|snapshots|emergence|stability|transfer")
+    assert {name: count for name, count in planned.items() if of_questions.search(name)} == {
+        "retrain_model": 16,  # 2 data sets x 4 models x 2 seeds, of one training
+        "train_with_snapshots": 16,  # 2 data sets x 4 models x 2 trainings, of the first seed
+        "measure_emergence": 80,  # each after 5 epochs
         "measure_stability": 32,  # 2 data sets x 4 models x 2 trainings x 2 seeds
         "measure_transfer": 32,  # each network on the other data set
+        "plot_retraining": 8,
+        "plot_emergence": 16,  # 2 data sets x 4 models x 2 aggregations
         "plot_stability": 8,  # all aggregations at once
         "plot_transfer": 2,
         "plot_transfer_layers": 16,  # 2 data sets x 4 models x 2 aggregations
+        "tabulate_retraining": 1,
+        "tabulate_emergence": 1,
         "tabulate_stability": 1,
         "tabulate_transfer": 1,
     }
