@@ -174,17 +174,3 @@ def test_what_is_made_again(changes: dict[str, object], jobs: dict[str, int], st
         re.findall(r"^(\w+) +(\d+)$", run.stdout.partition("Job stats:")[2].partition("total")[0], re.MULTILINE)
     )
     assert {rule: int(count) for rule, count in planned.items() if rule not in ("retraining", "emergence")} == jobs
-
-
-def test_questions_that_are_listed_belong_to_the_study(study: Path) -> None:
-    folder = study.parent
-    (folder / "listed.yaml").write_text(yaml.safe_dump(STUDY | {"questions": ["emergence", "retraining"]}))
-    planned = {}
-    for name in ("study", "listed"):
-        run = run_snakemake(folder, "-n", "--configfile", f"{name}.yaml", "--quiet", "rules", "--forceall", "--", "all")
-        assert run.returncode == 0, run.stderr
-        planned[name] = set(re.findall(r"^(\w+) +\d+$", run.stdout + run.stderr, re.MULTILINE))
-    assert planned["listed"] - planned["study"] == {
-        *("retrain_model", "plot_retraining", "tabulate_retraining"),
-        *("train_with_snapshots", "measure_emergence", "plot_emergence", "tabulate_emergence"),
-    }
