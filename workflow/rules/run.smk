@@ -88,12 +88,11 @@ def announce(workflow):
     logger.info(f"Networks are trained and measured on: {', '.join(map(devices.describe, visible))}.")
     if visible[0].type == "cpu":
         cores = min(workflow.cores, os.cpu_count())
-        rate = estimate.EFFICIENCY * estimate.rate() * cores
-        time = estimate.duration(sum(map(operations, networks)), rate)
-        logger.info(
-            f"Without a GPU this takes about {time} on {cores} cores. "
-            "A small study on data that is already here: snakemake --workflow-profile demo"
-        )
+        computing = sum(map(operations, networks)) / (estimate.EFFICIENCY * estimate.rate())
+        seconds = (computing + estimate.START * len(jobs)) / cores
+        logger.info(f"Without a GPU this takes about {estimate.duration(seconds)} on {cores} core{'s' * (cores > 1)}.")
+        if seconds > 3600:
+            logger.info("A small study on data that is already here: snakemake --workflow-profile demo")
         return
     places = config["jobs_per_gpu"] * len(visible)
     limit = getattr(workflow.global_resources.get("gpu"), "value", None) or workflow.cores  # what --resources says

@@ -1,4 +1,4 @@
-"""About how long networks take to train and to measure on a CPU."""
+"""About how long a study takes on a CPU: its networks' trainings and measurements, and the start of every job."""
 
 import time
 from functools import cache
@@ -13,6 +13,8 @@ from rotvar import devices, models
 # The share of a convolution's speed that whole networks reach, training, rotation and statistics included: between 0.2
 # (narrow ones) and 0.8 (the ResNets) for the networks of the default study on a 2-core x86-64 machine.
 EFFICIENCY = 0.4
+# Seconds of a core in which a job imports its libraries, reads and writes: 1 to 3 on the same machine, figures more
+START = 3
 
 
 @cache
@@ -42,9 +44,9 @@ def rate() -> float:
     return calls * n * size**2 * 2 * layer.weight.numel() / elapsed
 
 
-def duration(operations: float, rate: float) -> str:
-    """The time of so many operations at so many a second, in words: "20 minutes", "3 hours", "5 days"."""
-    minutes = operations / rate / 60
+def duration(seconds: float) -> str:
+    """A time in words: "20 minutes", "3 hours", "5 days"."""
+    minutes = seconds / 60
     for unit, length in (("day", 24 * 60), ("hour", 60)):
         if minutes >= 2 * length:
             return f"{round(minutes / length)} {unit}s"
