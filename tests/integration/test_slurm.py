@@ -265,7 +265,9 @@ def test_after_a_snakemake_that_was_killed_its_jobs_are_cancelled(slurm: Cluster
         trainings.snakemake.kill()
         trainings.snakemake.wait()
         trainings.begin()
-        (trainings.folder / "hold").unlink()
+        words = "Cancelling 5 jobs that a killed snakemake has left in SLURM's queue."
+        wait(lambda: words in (trainings.folder / "snakemake.log").read_text(), f"'{words}'", 120)
+        (trainings.folder / "hold").unlink()  # not before: they could reach their ends
         assert trainings.snakemake.wait(timeout=300) == 0
     finally:
         trainings.snakemake.kill()
@@ -273,8 +275,6 @@ def test_after_a_snakemake_that_was_killed_its_jobs_are_cancelled(slurm: Cluster
         run("scancel", "--user=root")
         run("scontrol", "update", "NodeName=n3", "State=RESUME")
 
-    log = (trainings.folder / "snakemake.log").read_text()
-    assert "Cancelling 5 jobs that a killed snakemake has left in SLURM's queue." in log
     ends = slurm.ends()
     assert [ends[job.number][0]["JobState"] for job in old] == ["CANCELLED"] * 5
     new = [job for job in since(slurm, trainings.before) if job.number not in {job.number for job in old}]
