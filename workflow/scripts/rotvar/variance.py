@@ -81,7 +81,8 @@ def measure(
     three are missing for "spatial" and "same_equivariance", and p_value for "stratified". layer_index counts all layers
     of the network, from 0, also those that are not measured. A layer whose positions are one axis (tokens), or lie
     outside of the image in some version, has no rows for "same_equivariance"; any two axes are taken for height and
-    width, those of an attention between tokens too.
+    width, those of an attention between tokens too. A layer with activations so small that float32 loses their squares
+    is warned of in the log.
 
     Raises InputError for images of another shape or type, or with pixels that are not finite; for images that the
     network does not take; labels that index no class; class names that are not text or not told apart; a class with

@@ -22,7 +22,7 @@ from rotvar.statistics import firing, operations
 from rotvar.statistics.equivariance import Inverse
 from rotvar.statistics.firing import Largest
 from rotvar.statistics.measures import Statistics, holm
-from rotvar.statistics.moments import Arithmetic, Compiled, Computed, Moments, Series, at_least_float32
+from rotvar.statistics.moments import TINY, Arithmetic, Compiled, Computed, Moments, Series, at_least_float32
 from rotvar.system import checksum
 from rotvar.system.files import atomic
 
@@ -256,9 +256,9 @@ class Sweep(Computed):
         check_finite(layer, everything)
         if series.loses(everything):
             log.warning(
-                "layer %s (%s): a unit's activations are all below 1e-18, where float32 loses their squares, so its "
+                "layer %s (%s): a unit's activations are all below %g, where float32 loses their squares, so its "
                 "measures may be inexact, or those of a constant: make the network float64 (model.double())",
-                layer.name, aggregation,
+                layer.name, aggregation, TINY,
             )  # fmt: skip
         for label, name in enumerate(self.classes):
             if label not in series.by_class:
