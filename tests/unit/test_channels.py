@@ -187,12 +187,24 @@ def test_the_units_of_a_recurrent_layer_are_its_channels(kind, batch_first, trac
     assert shapes == dict.fromkeys(expected, (2, C, H))
 
 
-def test_without_a_trace_a_normalization_of_maps_is_told_from_one_of_tokens():
+@torch.no_grad()
+def test_without_a_trace_channels_are_where_a_module_or_the_one_before_it_puts_them():
     recorder = Recorder(torchvision.models.convnext_tiny(weights=None))
+    traced = {layer.name: output.shape for layer, output in recorder.outputs(torch.rand(2, 3, 64, 64)).items()}
     recorder.graph = None
-    with torch.no_grad():
-        outputs = {layer.name: output.shape[1] for layer, output in recorder.outputs(torch.rand(2, 3, 64, 64)).items()}
-    assert (outputs["features.0.1"], outputs["features.1.0.block.2"]) == (96, 96)
+    hooked = {layer.name: output.shape for layer, output in recorder.outputs(torch.rand(2, 3, 64, 64)).items()}
+    assert hooked["features.0.1"] == (2, 96, 16, 16)  # a normalization of maps, whose inside the trace sees
+    both = hooked.keys() & traced.keys()
+    assert {"features.1.0.block.2", "features.1.0.block.4"} <= both  # one of tokens, and a GELU with channels last
+    assert {name: hooked[name] for name in both} == {name: traced[name] for name in both}
+
+
+@torch.no_grad()
+def test_without_a_trace_steps_of_a_signal_are_no_tokens():
+    signal = nn.Sequential(nn.Flatten(2), nn.Conv1d(1, C, 3), nn.ReLU(inplace=True), nn.Dropout(), nn.ELU())
+    recorder = Recorder(signal.eval())
+    recorder.graph = None
+    assert [output.shape[1] for output in recorder.outputs(torch.rand(2, 1, H, W)).values()] == [C, C, C]
 
 
 def test_an_axis_that_there_is_not_is_one_sentence():

@@ -3,6 +3,7 @@
 import fnmatch
 import itertools
 import logging
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -152,16 +153,23 @@ class Recorder:
     def _run_hooked(self, batch: Tensor, show: Show) -> Tensor:
         leaves = {name: module for name, module in self.model.named_modules() if is_innermost(name, module)}
         names = Names(leaves)
+        last: tuple[weakref.ref[Tensor], int] | None = None  # the output shown last, and the axis of its channels
 
         def hook(name: str) -> Callable[[nn.Module, Any, Any], None]:
             def call(module: nn.Module, inputs: Any, output: Any) -> None:
+                nonlocal last
                 kind = kind_of(module)
-                if kind:
-                    output = output[0] if isinstance(output, tuple) else output
-                    axis = own_axis(module)
-                    if axis is None:
-                        axis = 2 if isinstance(output, Tensor) and output.dim() == 3 else 1  # tokens
-                    show(Layer(names.of(name, is_module=True), kind), output, axis)
+                if not kind:
+                    return
+                output = output[0] if isinstance(output, tuple) else output
+                axis = own_axis(module)
+                if axis is None and last and inputs and inputs[0] is last[0]():
+                    axis = last[1]
+                if axis is None:
+                    axis = 2 if isinstance(output, Tensor) and output.dim() == 3 else 1  # tokens
+                if isinstance(output, Tensor):
+                    last = weakref.ref(output), axis
+                show(Layer(names.of(name, is_module=True), kind), output, axis)
 
             return call
 
