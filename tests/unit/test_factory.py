@@ -20,6 +20,7 @@ SHAPE = {"channels": 3, "image_size": 8, "classes": 2}
 
 MODULE = '''
 import random
+import sys
 
 import torch
 from torch import nn
@@ -67,6 +68,10 @@ def fails(classes):
     raise RuntimeError("no such thing\\nand more")
 
 
+def exits(classes):
+    sys.exit("no licence")
+
+
 def no_network(classes):
     return "a string"
 
@@ -77,6 +82,14 @@ def no_weights(classes):
 
 def other_images(classes):
     return small(1, classes)
+
+
+class ExitsLater(nn.Linear):
+    def __init__(self, classes):
+        super().__init__(192, classes)
+
+    def forward(self, images):
+        sys.exit(3)
 
 
 def few_scores(classes):
@@ -121,6 +134,7 @@ NUMBER = 3
 def here(tmp_path, monkeypatch):
     """The folder that the program runs in, with a module of factories."""
     (tmp_path / "my_networks.py").write_text(MODULE)
+    (tmp_path / "exits_at_import.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield tmp_path
@@ -157,6 +171,9 @@ def test_torchvision_has_factories(name):
             "my_networks:fails",
             r"my_networks:fails.classes=2. fails .no such thing.: correct the factory or its options",
         ),
+        ("my_networks:exits", r"exits.classes=2. fails .SystemExit.'no licence'..: correct the factory or its options"),
+        ("my_networks:ExitsLater", r"my_networks:ExitsLater does not take images of 2 x 3 x 8 x 8 .SystemExit.3..$"),
+        ("exits_at_import:small", r"exits_at_import:small cannot be imported .SystemExit...: install its package"),
         ("my_networks:no_network", "gives a str: a torch.nn.Module with weights is needed"),
         ("my_networks:no_weights", "gives a Flatten: a torch.nn.Module with weights is needed"),
         ("my_networks:other_images", "does not take images of 2 x 3 x 8 x 8 "),

@@ -15,6 +15,8 @@ from rotvar import generators
 from rotvar.errors import InputError, reason
 from rotvar.modes import evaluating
 
+_FAILURES = (Exception, SystemExit)  # sys.exit in somebody's code would end the run without a word
+
 
 class FactoryError(InputError):
     """The fault is a factory's, or that of its options, and no file's."""
@@ -35,9 +37,9 @@ def build(factory: str, channels: int, image_size: int, classes: int, **options:
     arguments = {name: value for name, value in shape.items() if name in _accepted(make)} | options
     try:
         network = make(**arguments)
-    except Exception as error:
+    except _FAILURES as error:
         given = ", ".join(f"{name}={value!r}" for name, value in arguments.items())
-        raise FactoryError(f"{factory}({given}) fails ({reason(error)}): correct the factory or its options") from error
+        raise FactoryError(f"{factory}({given}) fails ({_why(error)}): correct the factory or its options") from error
     if not isinstance(network, nn.Module) or not any(True for _ in network.parameters()):
         raise FactoryError(f"{factory} gives a {type(network).__name__}: a torch.nn.Module with weights is needed")
     _check(factory, network, channels, image_size, classes)
@@ -55,9 +57,9 @@ def function(factory: str) -> Callable[..., Any]:
         sys.path.append(here)  # last, so that no file there takes the place of another module
     try:
         found = getattr(importlib.import_module(module), name)
-    except Exception as error:  # whatever the module does when it is imported
+    except _FAILURES as error:  # whatever the module does when it is imported
         raise FactoryError(
-            f"{factory} cannot be imported ({reason(error)}): install its package, or run in the folder it lies in"
+            f"{factory} cannot be imported ({_why(error)}): install its package, or run in the folder it lies in"
         ) from error
     if not callable(found):
         raise FactoryError(
@@ -72,6 +74,11 @@ def source(factory: str) -> str | None:
         return inspect.getsourcefile(inspect.unwrap(function(factory)))
     except TypeError:  # it is written in another language
         return None
+
+
+def _why(error: BaseException) -> str:
+    """What a failure says; what sys.exit was given may be a mere number."""
+    return repr(error) if isinstance(error, SystemExit) else reason(error)
 
 
 def _accepted(make: Callable[..., Any]) -> set[str]:
@@ -100,9 +107,9 @@ def _check(factory: str, network: nn.Module, channels: int, image_size: int, cla
         try:
             with torch.no_grad():
                 scores = forward(network, images)
-        except Exception as error:
+        except _FAILURES as error:
             raise FactoryError(
-                f"the network of {factory} does not take images of {taken}{when} ({reason(error)}){then}"
+                f"the network of {factory} does not take images of {taken}{when} ({_why(error)}){then}"
             ) from error
         if not isinstance(scores, torch.Tensor) or scores.dim() != 2 or len(scores) != 2 or scores.shape[1] < classes:
             given = " x ".join(map(str, scores.shape)) if isinstance(scores, torch.Tensor) else type(scores).__name__
