@@ -3,6 +3,7 @@
 import subprocess
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from figure_tables import stable, variance
@@ -215,6 +216,26 @@ def test_layers_after_epochs_are_in_the_order_of_both() -> None:
         *["dataset", "model", "training", "aggregation", "epoch", "layer_index", "layer", "kind", "normalized_variance"]
     ]
     assert table[["epoch", "layer_index"]].to_numpy().tolist() == [[0, 0], [0, 1], [2, 0], [2, 1], [10, 0], [10, 1]]
+
+
+@pytest.mark.parametrize(
+    ("value", "shown", "as_difference"),
+    [
+        (12.3456, "12.346", "+12.346"),
+        (0.0005, "0.001", "+0.001"),
+        (0.0004999, "0.0005", "+0.0005"),
+        (0.000321, "0.0003", "+0.0003"),
+        (-0.0000321, "-0.00003", "-0.00003"),
+        (0.0000012, "0.000001", "+0.000001"),
+        (1e-16, "0.000", "+0.000"),  # a mean of equal values
+        (0.0, "0.000", "+0.000"),
+        (np.inf, "inf", "+inf"),
+        (np.nan, "–", "–"),
+    ],
+)
+def test_three_decimals_or_the_first_digit_that_is_not_0(value: float, shown: str, as_difference: str) -> None:
+    table = tables.presentable(pd.DataFrame({"std": [value, 1.0], "difference": [value, 1.0]}))
+    assert table.iloc[0].tolist() == [shown, as_difference]
 
 
 def test_global_values_on_each_data_set_in_the_catalogues_order() -> None:

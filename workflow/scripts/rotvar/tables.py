@@ -6,6 +6,7 @@ import json
 from importlib.resources import files as package_files
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from rotvar.catalogue import DATASETS, MODELS
@@ -147,8 +148,7 @@ def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
     """Write the table to each path in the format of its suffix: .csv (every digit), .md, .tex (booktabs, longtable),
     and .sha256: the checksums of those before it, for `read` and for `sha256sum --check`.
 
-    Markdown and LaTeX show titles for names and three decimals; LaTeX has the caption. Raises InputError for another
-    suffix.
+    Markdown and LaTeX show what `presentable` gives; LaTeX has the caption. Raises InputError for another suffix.
     """
     sums = ""
     for path in map(Path, paths):
@@ -215,13 +215,12 @@ def _rank(column: pd.Series) -> pd.Series:
 
 
 def presentable(table: pd.DataFrame) -> pd.DataFrame:
-    """All text: titles for names, three decimals, a dash where there is no value."""
+    """All text: titles for names, three decimals or the first digit below, a dash where there is no value."""
     shown = pd.DataFrame(index=table.index)
     for name in table.columns:
         column = table[name]
         if pd.api.types.is_float_dtype(column):
-            signed = "+" if name == "difference" else ""
-            text = column.map(lambda number, sign=signed: "–" if pd.isna(number) else f"{number:{sign}.3f}")
+            text = column.map(lambda number, signed=name == "difference": _decimals(number, signed))
         else:
             datasets = {key: info.title for key, info in DATASETS.items()}
             titles = {"dataset": datasets, "measured_on": datasets, "model": MODELS}.get(name, {})
@@ -229,6 +228,15 @@ def presentable(table: pd.DataFrame) -> pd.DataFrame:
             text = text.where(column.notna(), "–")  # a whole number that may be missing
         shown[_TITLES.get(name, name)] = text
     return shown
+
+
+def _decimals(number: float, signed: bool) -> str:
+    """Three decimals; of what they show as 0 the first digit that is not, down to a millionth: below it is rounding."""
+    if pd.isna(number):
+        return "–"
+    if 1e-6 <= abs(number) < 5e-4:
+        return np.format_float_positional(number, precision=1, fractional=False, sign=signed)
+    return f"{number:{'+' if signed else ''}.3f}"
 
 
 def _align(table: pd.DataFrame) -> list[str]:

@@ -38,7 +38,7 @@ class Table:
 
 
 def table(frame: pd.DataFrame) -> Table:
-    """A data frame for the page: three decimals, times in words, titles for names, a dash where there is no value."""
+    """A data frame for the page: as `tables.presentable` shows it, but times in words."""
     shown = tables.presentable(frame)
     columns, cells = [], []
     for name, title in zip(frame.columns, shown.columns, strict=True):
