@@ -412,6 +412,18 @@ def test_bad_input_is_one_sentence(change, sentence):
     assert "\n" not in str(error.value)
 
 
+def test_a_mask_of_infinity_is_left_out_as_its_sentence_says():
+    class Masked(nn.Module):
+        def forward(self, x):
+            return torch.softmax(x.flatten(1) + torch.tensor([0, 0, 0, -torch.inf]), 1)
+
+    given = (torch.rand(4, 1, 2, 2), torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(4))
+    sentence = r"^layer add, unit 3: its activations are .*, or, if it adds a mask of -inf, leave it out .*layers=.$"
+    with pytest.raises(InputError, match=sentence):
+        measure(Masked(), *given)
+    assert set(measure(Masked(), *given, layers=["softmax"])["layer"]) == {"softmax"}
+
+
 @pytest.mark.parametrize(
     ("images", "shape"),
     [
