@@ -704,13 +704,30 @@ def test_of_many_entries_the_one_that_is_listed_twice_is_named() -> None:
 def test_a_key_that_stands_twice_is_no_key_to_overlook() -> None:
     """YAML would take the last one in silence."""
     text = "training:\n  mnist: {epochs: 3}\n  cifar10: {epochs: 5}\n  mnist: {batch_size: 9}\nseeds: [{a: 1, a: 2}]\n"
-    assert sentences.repeated(text) == [
+    assert sentences.of_text(text) == [
         "mnist stands twice in the same mapping, in lines 2 and 4: keep one.",
         "a stands twice in the same mapping, in lines 5 and 5: keep one.",
     ]
-    assert sentences.repeated((ROOT / "config.yaml").read_text()) == []
-    assert sentences.repeated('{"a":\t[1]}') == []
-    assert sentences.repeated("a: &a [*a]") == []
+    assert sentences.of_text((ROOT / "config.yaml").read_text()) == []
+    assert sentences.of_text('{"a":\t[1]}') == []
+    assert sentences.of_text("a: &a [*a]") == []
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [("010", "8"), ("-0_10", "-8"), ("1:30", "90"), ("1:30.5", "90.5"), ("!!int 010", "8")]
+)
+def test_a_number_that_yaml_reads_as_another_is_not_taken_for_that(written: str, read: str) -> None:
+    assert sentences.of_text(f"seeds:\n- {written}") == [
+        f"YAML reads {written.removeprefix('!!int ')} in line 2 as {read}: write it without leading zeros and colons, "
+        "or in quotes."
+    ]
+
+
+@pytest.mark.parametrize(
+    "written", ["10", "0", "-0", "007", "1_000", "0x1f", "1.50", "00.5", "1e3", ".inf", "'010'", "08"]
+)
+def test_other_numbers_are_left_to_yaml_and_the_schema(written: str) -> None:
+    assert sentences.of_text(f"seeds: [{written}]") == []
 
 
 def test_data_sets_of_one_study_have_as_many_classes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,7 +45,7 @@ if workflow.is_main_process:
     if not Path("config.yaml").is_file():
         stop_at([f"{Path.cwd()} has no config.yaml: run in the repository's folder, or name that with --directory."])
     for file in workflow.configfiles:
-        stop_at([f"{file}: {problem}" for problem in sentences.repeated(Path(file).read_text(encoding="utf-8"))])
+        stop_at([f"{file}: {problem}" for problem in sentences.of_text(Path(file).read_text(encoding="utf-8"))])
 for entry in configuration.leave_out(config):
     if workflow.is_main_process:
         logger.info(f"{entry} is null in the configuration, and left out of the study.")

@@ -56,16 +56,13 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     return list(dict.fromkeys(sentences))
 
 
-def repeated(text: str) -> list[str]:
-    """A sentence for each key that stands twice in the same mapping of a YAML text, where YAML takes the last one."""
+def of_text(text: str) -> list[str]:
+    """A sentence for what YAML takes in silence in the text of a configuration: of a key that stands twice in the same
+    mapping the last one, and a number for another one (010 for 8, 1:30 for 90)."""
     try:
-        found = list(_repeated(yaml.compose(text, Loader=yaml.SafeLoader)))
+        return list(_of_node(yaml.compose(text, Loader=yaml.SafeLoader)))
     except (yaml.YAMLError, RecursionError):  # JSON with tabs; what contains itself, which `problems` says
         return []
-    return [
-        f"{key.value} stands twice in the same mapping, in lines {first + 1} and {key.start_mark.line + 1}: keep one."
-        for key, first in found
-    ]
 
 
 def show(value: Any) -> str:
@@ -89,19 +86,32 @@ def listed(names: list[Any]) -> str:
     return ", ".join(_short(str(name)) for name in names)
 
 
-def _repeated(node: yaml.Node | None) -> Iterator[tuple[yaml.ScalarNode, int]]:
-    """The keys that stand twice below a node, each with the line of the first one."""
-    if isinstance(node, yaml.MappingNode):
+def _of_node(node: yaml.Node | None) -> Iterator[str]:
+    """The sentences of a node and those below it."""
+    if isinstance(node, yaml.ScalarNode):
+        yield from _other_number(node)
+    elif isinstance(node, yaml.MappingNode):
         lines: dict[str, int] = {}
         for key, value in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in lines:
-                yield key, lines[key.value]
+                places = f"lines {lines[key.value] + 1} and {key.start_mark.line + 1}"
+                yield f"{key.value} stands twice in the same mapping, in {places}: keep one."
             elif isinstance(key, yaml.ScalarNode):
                 lines[key.value] = key.start_mark.line
-            yield from _repeated(value)
+            yield from _of_node(value)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
-            yield from _repeated(value)
+            yield from _of_node(value)
+
+
+def _other_number(node: yaml.ScalarNode) -> Iterator[str]:
+    """The sentence for a number that YAML reads with base 8 or 60."""
+    if node.tag not in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float"):
+        return
+    read, written = yaml.safe_load(node.value), node.value.replace("_", "")
+    if ":" in written or (re.fullmatch("[-+]?[0-9]+", written) and int(written) != read):
+        where = f"{node.value} in line {node.start_mark.line + 1}"
+        yield f"YAML reads {where} as {read}: write it without leading zeros and colons, or in quotes."
 
 
 def _sentences(error: ValidationError, schema: dict[str, Any]) -> Iterator[str]:
