@@ -180,7 +180,7 @@ def test_what_makes_a_network_runs_again_when_the_code_of_ones_own_changes(asked
 def test_jobs_are_told_what_of_the_configuration_changes_their_results(asked: dict[str, Any]) -> None:
     """And nothing else, because with whatever they are told their results become stale."""
     subject = {"expected": {"name": "simple_conv", "options": OPTIONS, "seed": 0}}
-    training = {"architecture": OPTIONS, "recipe": RECIPE, "augmentation": {"rotation": 180}}
+    training = {"architecture": OPTIONS, "recipe": RECIPE, "augmentation": {"rotation": 180}, "own_weights_digest": []}
     measured = {"aggregations": ["mean", "max", "sum", "spatial"], "firing_rate": 0.1, "precision": "bfloat16"}
     rotation, drawn = {"rotation": 180, "samples": 300}, ["max", "spatial"]
     wanted = {"confidence": 0.9, "power": 0.7, "difference": 0.1}

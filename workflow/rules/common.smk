@@ -1,7 +1,9 @@
 # What the rules share: the checked configuration, names, paths, and what a script depends on.
+import hashlib
 import os
 import sys
 from collections import defaultdict
+from functools import cache
 from itertools import product
 from pathlib import Path
 
@@ -222,6 +224,17 @@ def own_weights(wildcards):
     """The file of weights that a training begins with, where it is not random ones."""
     own = config["own_models"].get(wildcards.model, {})
     return [own["weights"]] if own.get("weights") else []
+
+
+def own_weights_digest(wildcards):
+    """What changes with that file. Of an input, Snakemake sees only what is newer than the results."""
+    return [sha256(path) for path in own_weights(wildcards)]
+
+
+@cache
+def sha256(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def own_code(wildcards):

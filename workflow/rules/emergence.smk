@@ -32,6 +32,7 @@ rule train_with_snapshots:
         architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
         recipe=recipe,
         augmentation=lookup(within=AUGMENTATIONS, dpath="{training}"),
+        own_weights_digest=own_weights_digest,
         epochs=EPOCHS,
     message:
         "Training {wildcards.model} on {wildcards.dataset} with snapshots, {wildcards.training}, seed {wildcards.seed}"

@@ -22,6 +22,7 @@ rule train_model:
         architecture=lookup(within=ARCHITECTURES, dpath="{dataset}/{model}"),
         recipe=recipe,
         augmentation=lookup(within=AUGMENTATIONS, dpath="{training}"),
+        own_weights_digest=own_weights_digest,
     message:
         "Training {wildcards.model} on {wildcards.dataset}, {wildcards.training}, seed {wildcards.seed}"
     script:
