@@ -145,10 +145,10 @@ SLOW = """\
 
 
 class Trainings:
-    """The trainings of LONG on the cluster, begun and held; as many run as there are free GPUs."""
+    """The trainings of LONG on the cluster, begun for a target and held; as many run as there are free GPUs."""
 
-    def __init__(self, slurm: Cluster, folder: Path, gpus: int = 5) -> None:
-        self.slurm, self.folder = slurm, copy_workflow(folder)
+    def __init__(self, slurm: Cluster, folder: Path, target: str, gpus: int = 5) -> None:
+        self.slurm, self.folder, self.target = slurm, copy_workflow(folder), target
         (folder / "study.yaml").write_text(yaml.safe_dump(LONG))
         edit(folder / "config.yaml", "  unrotated: {}\n", "")  # a study's mappings are added to
         module = folder / "workflow" / "scripts" / "rotvar" / "training" / "__init__.py"
@@ -164,7 +164,7 @@ class Trainings:
     def begin(self) -> None:
         # What a first attempt asks for does not hold 1.2 GB more, what a second asks for does
         memory = ("--set-resources", "train_model:mem_mb=1500 * attempt")
-        self.snakemake = begin(self.folder, *memory, "--", "tables")
+        self.snakemake = begin(self.folder, *memory, "--", self.target)
 
     def running(self) -> dict[str, Job]:
         """The jobs that train at this moment, by seed."""
@@ -190,8 +190,8 @@ class Trainings:
         return self.folder / "results" / what / f"dataset=digits/model=simple_conv/training=rotated/seed={seed}{name}"
 
 
-def test_whatever_ends_a_training_it_goes_on_and_the_study_is_finished(slurm: Cluster, tmp_path: Path) -> None:
-    trainings = Trainings(slurm, tmp_path / "rotvar")
+def test_whatever_ends_a_training_it_goes_on_and_its_network_is_measured(slurm: Cluster, tmp_path: Path) -> None:
+    trainings = Trainings(slurm, tmp_path / "rotvar", "results/tables/accuracy.csv")
     try:
         nodes = {node: sorted(seed for seed, job in trainings.first.items() if job.node == node) for node in NODES}
         (alone,) = (node for node, seeds in nodes.items() if len(seeds) == 1)
@@ -258,7 +258,7 @@ def test_after_a_snakemake_that_was_killed_its_jobs_are_cancelled(slurm: Cluster
     """Those that run and those that wait: none works beside the new ones, and none comes after them."""
     run("scontrol", "update", "NodeName=n3", "State=DRAIN", "Reason=test")
     wait(lambda: slurm.state("n3") == "drained", "node that takes no jobs")
-    trainings = Trainings(slurm, tmp_path / "rotvar", gpus=4)
+    trainings = Trainings(slurm, tmp_path / "rotvar", "train", gpus=4)
     try:
         old = since(slurm, trainings.before)
         assert sorted(job.state for job in old) == ["PENDING", *["RUNNING"] * 4]
