@@ -20,6 +20,15 @@ ON_GPUS = {
     *("train_model", "measure_accuracy", "measure_variance", "measure_shard"),
     *("measure_transformation", "measure_convergence"),
 }
+# Snakemake that asks every second how jobs are; SLURM's plugin waits ten seconds more each time that none has ended
+IMPATIENT = """
+import sys
+from snakemake.cli import main
+from snakemake_executor_plugin_slurm import Executor
+
+Executor.next_seconds_between_status_checks = property(lambda self: 1, lambda self, seconds: None)
+main(sys.argv[1:])
+"""
 # The profile as it is, but for the seconds before the first question: jobs are short here
 COMMAND = ("--profile", "slurm", "--slurm-init-seconds-before-status-checks", "1", "--configfile", "study.yaml")
 
@@ -34,7 +43,7 @@ def slurm() -> Iterator[Cluster]:
 
 def begin(folder: Path, *arguments: str) -> "subprocess.Popen[str]":
     """Start Snakemake with the profile; its log is `snakemake.log`."""
-    command = [sys.executable, "-m", "snakemake", *COMMAND, *arguments]
+    command = [sys.executable, "-c", IMPATIENT, *COMMAND, *arguments]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("SLURM", "SBATCH"))}
     with (folder / "snakemake.log").open("w") as log:
         return subprocess.Popen(command, cwd=folder, stdout=log, stderr=log, text=True, env=environment)
