@@ -13,7 +13,7 @@ SAID = ("Error: another snakemake is making results", "Error: Directory cannot b
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("attempt", range(times(short=1, long=10)))
 def test_started_together_one_makes_the_study(attempt, tmp_path):
-    study = Study(tmp_path / "rotvar", targets=("tables",))
+    study = Study(tmp_path / "rotvar", targets=("train",))
     with Watcher(study.results) as watcher, nothing_left(study):
         two = [study.begin(log=log) for log in ("one", "other")]
         statuses = [snakemake.wait(timeout=900) for snakemake in two]
@@ -28,7 +28,7 @@ def test_started_together_one_makes_the_study(attempt, tmp_path):
 
 def test_while_one_runs(tmp_path):
     """Another run is refused, a look at the plan is not; another study can be made beside it."""
-    study = Study(tmp_path / "rotvar", targets=("tables",))
+    study = Study(tmp_path / "rotvar", targets=("train",))
     (study.folder / "beside.yaml").write_text((study.folder / "study.yaml").read_text() + "results: beside\n")
     with nothing_left(study):
         first = study.begin()
