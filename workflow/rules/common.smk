@@ -1,5 +1,4 @@
 # What the rules share: the checked configuration, names, paths, and what a script depends on.
-import hashlib
 import os
 import sys
 from collections import defaultdict
@@ -23,6 +22,7 @@ from rotvar.data import image_folder
 from rotvar.errors import InputError
 from rotvar.study import configuration, folders, forwarding, runs, sentences
 from rotvar.study.imports import module_files, with_imports
+from rotvar.system import checksum
 
 # Large tensors come and go with every batch: keep their memory instead of giving it back to the system and faulting it
 # in again, which costs a fifth of the time on a CPU. The names are those of the GNU C library; others ignore them.
@@ -228,13 +228,10 @@ def own_weights(wildcards):
 
 def own_weights_digest(wildcards):
     """What changes with that file. Of an input, Snakemake sees only what is newer than the results."""
-    return [sha256(path) for path in own_weights(wildcards)]
+    return [digest(path) for path in own_weights(wildcards)]
 
 
-@cache
-def sha256(path):
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+digest = cache(checksum.of)  # once for all networks that begin with a file
 
 
 def own_code(wildcards):

@@ -1,4 +1,4 @@
-"""A SHA-256 that a file carries of itself: whatever changes in it afterwards, a reader notices.
+"""The SHA-256 of a file, and one that a file carries of itself: whatever changes in it afterwards, a reader notices.
 
 Safetensors and Parquet files hold text of ours uncompressed. `BLANK` goes into that text; `stamp` replaces it by the
 digest of the whole file with `BLANK` in it, and `verify` computes that digest again. Other readers see one text more.
@@ -11,6 +11,12 @@ from pathlib import Path
 _MARK = b"sha256:"
 _DIGITS = 64
 BLANK = _MARK.decode() + _DIGITS * "0"
+
+
+def of(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def stamp(path: str | Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from rotvar.system import checksum
 from rotvar.system.files import atomic
 
 log = logging.getLogger("rotvar")
@@ -27,7 +28,7 @@ class Checkpoint:
 
     def __init__(self, folder: str | Path, definition: dict[str, Any], files: Iterable[str | Path] = ()) -> None:
         """`definition`: everything the result depends on (JSON); `files`: those whose contents it depends on."""
-        text = json.dumps([definition, [_sum(file) for file in files]], sort_keys=True)
+        text = json.dumps([definition, [checksum.of(file) for file in files]], sort_keys=True)
         self.path = Path(folder) / f"{PREFIX}{hashlib.sha256(text.encode()).hexdigest()[:16]}.pt"
 
     def part(self, number: int) -> "Checkpoint":
@@ -63,8 +64,3 @@ class Checkpoint:
         """Remove this checkpoint and any other in its folder: those of other recipes, and parts of unfinished ones."""
         for file in self.path.parent.glob(f"*{PREFIX}*"):
             file.unlink(missing_ok=True)
-
-
-def _sum(path: str | Path) -> str:
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
