@@ -632,7 +632,12 @@ def test_a_value_that_a_sum_still_needs_is_kept_until_then():
         (nn.GELU(), "non-linearity"),
         (nn.Sigmoid(), "non-linearity"),
         (nn.Hardtanh(), "non-linearity"),
+        (nn.GLU(2), "non-linearity"),
+        (nn.Softsign(), "non-linearity"),
+        (nn.Softshrink(), "non-linearity"),
+        (nn.Threshold(0.5, 0.0), "non-linearity"),
         (nn.Softmax(1), "softmax"),
+        (nn.Softmin(1), "softmax"),
         (nn.LogSoftmax(1), "log-softmax"),
         (nn.Linear(8, 2), "fully connected"),
         (nn.RMSNorm(8), "normalization"),
@@ -643,6 +648,20 @@ def test_a_value_that_a_sum_still_needs_is_kept_until_then():
 )
 def test_the_kind_of_a_module(module, kind):
     assert [layer.kind for layer in recorded(nn.Sequential(module), images())] == [kind]
+
+
+@pytest.mark.parametrize(
+    "multiply",
+    [torch.bmm, torch.matmul, lambda a, b: torch.baddbmm(a, a, b), lambda a, b: torch.einsum("nij,njk->nik", a, b)],
+    ids=["bmm", "matmul", "baddbmm", "einsum"],
+)
+def test_a_product_of_matrices_is_a_product_by_whatever_name(multiply):
+    class Squared(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            tokens = images.flatten(0, 1)
+            return multiply(tokens, tokens)
+
+    assert [layer.kind for layer in recorded(Squared(), images())] == ["product"]
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,9 @@
 
 from torch import nn
 
+NON_LINEAR = (
+    "relu", "elu", "silu", "glu", "swish", "tanh", "sigmoid", "softplus", "softsign", "shrink", "threshold", "mish",
+)  # fmt: skip
 # By a part of the name of its class or function (first match)
 KINDS = (
     ("operation", ("upsampl",)),  # not fully connected: UpsamplingBilinear2d
@@ -9,13 +12,13 @@ KINDS = (
     ("normalization", ("norm",)),
     ("pooling", ("pool",)),
     ("log-softmax", ("logsoftmax", "log_softmax")),
-    ("softmax", ("softmax",)),
+    ("softmax", ("softmax", "softmin")),
     ("fully connected", ("linear",)),
     ("attention", ("attention",)),
+    ("product", ("mul", "bmm", "addmm", "einsum")),
     ("sum", ("add", "sub")),
-    ("product", ("mul", "matmul")),
     ("concatenation", ("cat",)),
-    ("non-linearity", ("relu", "elu", "silu", "swish", "tanh", "sigmoid", "softplus", "mish")),
+    ("non-linearity", NON_LINEAR),
 )
 # Operations that only lay out, choose or pass on what an earlier layer computed: not layers of their own
 PASSIVE = (
