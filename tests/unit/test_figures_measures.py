@@ -58,6 +58,11 @@ def test_the_colour_is_the_training_and_the_floor_a_dotted_line_with_a_gap_where
     ]  # fmt: skip
 
 
+def test_the_key_names_no_floor_where_no_layer_has_maps() -> None:
+    key = [text.get_text() for text in measures(TABLE, "mean", floor(TABLE).iloc[:0]).legends[0].get_texts()]
+    assert key == ["convolution", "fully connected", "trained unrotated", "trained rotated"]
+
+
 def test_an_aggregation_that_has_no_tests_shows_those_of_another() -> None:
     found = lines(TABLE, "spatial")
     assert list(found)[:4] == [

@@ -47,6 +47,12 @@ def test_where_no_position_counts_the_floor_is_missing():
     assert table["normalized_variance"].isna().all() and len(table) > 5
 
 
+def test_a_network_without_maps_has_no_floor():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(256, 2), nn.ReLU())
+    table = interpolation_floor.measure(model, IMAGES, LABELS, CLASSES, angles(4))
+    assert table.empty and list(table.columns) == interpolation_floor.COLUMNS
+
+
 @pytest.mark.parametrize("channels", [1, 3])
 def test_channels_are_averaged(channels):
     with torch.device("meta"):

@@ -44,7 +44,7 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
     trainings = list(theme.trainings(everything))
     colours = theme.colours(trainings, theme.TRAININGS)
     key = theme.training_lines(colours)
-    if floor is not None:
+    if floor is not None and not floor.empty:
         key.append(Line2D([], [], label="interpolation floor", **_FLOOR))
     page = layer_axis.panels(layers, len(shown), _HEIGHT, left=0.65, legend=key, bar=False, stacked=True)
     marks: dict[str, Any] = {"marker": "o", "markersize": 3} if len(layers) <= layer_axis.FEW else {"linewidth": 1.0}

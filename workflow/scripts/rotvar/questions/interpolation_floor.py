@@ -57,6 +57,8 @@ def measure(
         for index, output in enumerate(outputs.values())
         if output.dim() == 4 and output[0, 0].numel() > 1
     }
+    if not sizes:
+        return pd.DataFrame(columns=COLUMNS)
     averages = Averages(list(dict.fromkeys(sizes.values())))
     # "mean" besides, because maps of which no position counts have no rows
     asked = ["mean", TURNED]
