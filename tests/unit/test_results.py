@@ -199,6 +199,11 @@ def test_a_folder_without_results_is_an_error(tmp_path: Path) -> None:
         results.read(tmp_path / "nowhere")
 
 
+def test_a_pattern_that_no_file_fits_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file or folder to read"):
+        results.read(study(tmp_path).glob("dataset=cifar10/**/*.parquet"))
+
+
 def test_files_of_several_kinds_are_an_error(tmp_path: Path) -> None:
     study(tmp_path)
     results.write(TABLE, tmp_path / "accuracy/dataset=mnist/accuracy.parquet", {})

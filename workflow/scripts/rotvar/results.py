@@ -107,12 +107,13 @@ def metadata(path: str | Path) -> dict[str, Any]:
 def _files(sources: Iterable[str | Path]) -> list[Path]:
     files: list[Path] = []
     for source in map(Path, sources):
-        found = sorted(file for file in source.rglob("*.parquet") if not file.name.startswith("."))
-        if source.is_file():
-            found = [source]
+        folder = (file for file in source.rglob("*.parquet") if not file.name.startswith("."))
+        found = [source] if source.is_file() else sorted(folder)
         if not found:
             raise InputError(f"There are no Parquet files at {source}: run the workflow, or correct the path.")
         files += found
+    if not files:
+        raise InputError("There is no file or folder to read from: the list or pattern that was given has none.")
     kinds = sorted({file.name for file in files})
     if len(kinds) > 1:
         raise InputError(f"The files found are of several kinds ({', '.join(kinds)}): read one kind at a time.")
