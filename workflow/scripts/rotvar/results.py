@@ -24,15 +24,16 @@ from rotvar.system import checksum
 from rotvar.system.files import atomic
 
 _KEY = b"rotvar"  # the entry of the schema's metadata that holds ours, as JSON
+_TEXT = pa.dictionary(pa.int32(), pa.string())
 _PARTITIONS = pa.schema(
     [
-        ("dataset", pa.string()),
-        ("model", pa.string()),
-        ("training", pa.string()),
+        ("dataset", _TEXT),
+        ("model", _TEXT),
+        ("training", _TEXT),
         ("seed", pa.int64()),
-        ("transformation", pa.string()),  # of measurements of others than rotation
+        ("transformation", _TEXT),  # of measurements of others than rotation
         ("epoch", pa.int64()),  # of measurements during a training
-        ("measured_on", pa.string()),  # the data set, of measurements on others than the network's own
+        ("measured_on", _TEXT),  # the data set, of measurements on others than the network's own
     ]
 )
 
@@ -121,10 +122,11 @@ def _files(sources: Iterable[str | Path]) -> list[Path]:
 
 
 def _schema(file: Path) -> pa.Schema:
-    """The columns of a file whose checksum holds: a name that it lacks is then a mistake in what was asked."""
+    """The columns of a file whose checksum holds, with those of its path: a name that it lacks is then a mistake in
+    what was asked."""
     try:
         checksum.verify(file)
-        return pq.read_schema(file)
+        return pa.unify_schemas([pq.read_schema(file), _partitions(file)])
     except (OSError, ValueError, pa.ArrowException) as error:
         raise damaged(file, "cannot be read as Parquet", error) from error
 
@@ -147,9 +149,9 @@ def _rows(schema: pa.Schema, where: Mapping[str, list[Any]]) -> ds.Expression | 
     """The filter for the rows of a file that have these values; none has where the file lacks the column."""
     keep = None
     for name, values in where.items():
-        if name not in schema.names and name not in _PARTITIONS.names:
+        if name not in schema.names:
             return ds.scalar(False)
-        kind = (schema if name in schema.names else _PARTITIONS).field(name).type
+        kind = schema.field(name).type
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         try:
             condition = ds.field(name).isin(pa.array(values).cast(kind))
@@ -164,19 +166,13 @@ def _read(file: Path, schema: pa.Schema, columns: list[str] | None, keep: ds.Exp
     dataset = ds.dataset(
         [str(file)],
         format=ds.ParquetFileFormat(default_fragment_scan_options=scan),
-        partitioning=ds.partitioning(_PARTITIONS, flavor="hive"),
+        partitioning=ds.partitioning(_partitions(file), dictionaries="infer", flavor="hive"),
     )
-    here = {*schema.names, *_PARTITIONS.names}
-    own = None if columns is None else [name for name in columns if name in here]
-    table = dataset.to_table(columns=own, filter=keep)
+    own = None if columns is None else [name for name in columns if name in schema.names]
+    return dataset.to_table(columns=own, filter=keep)
+
+
+def _partitions(file: Path) -> pa.Schema:
+    """The partition columns whose values stand in a file's path."""
     said = {part.partition("=")[0] for part in file.parts if "=" in part}
-    said |= set(schema.names)  # a history has epochs of its own
-    for name in _PARTITIONS.names:
-        if name not in table.column_names:
-            continue
-        position, column = table.column_names.index(name), table.column(name)
-        if column.null_count == len(column) and name not in said:
-            table = table.remove_column(position)
-        elif pa.types.is_string(column.type):
-            table = table.set_column(position, name, column.dictionary_encode())
-    return table
+    return pa.schema([field for field in _PARTITIONS if field.name in said])
