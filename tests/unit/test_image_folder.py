@@ -2,6 +2,7 @@
 
 import os
 import re
+import struct
 
 import numpy as np
 import pytest
@@ -209,6 +210,14 @@ def test_a_file_that_is_no_image_is_named(flowers, content):
         if any(file.stem in "01" for file in image_folder.files(flowers)[split]["daisy"]):
             with pytest.raises(InputError, match=r"daisy/[01]\.png cannot be read as an image \("):
                 datasets.own_images(flowers, 8, 3, split)
+
+
+def test_a_turned_picture_whose_camera_wrote_what_cannot_be_kept_is_named(tmp_path):
+    height, orientation = struct.pack("<HHI4s", 257, 2, 4, b"tall"), struct.pack("<HHIHH", 274, 3, 1, 6, 0)
+    exif = b"Exif\0\0" + struct.pack("<2sHIH", b"II", 42, 8, 2) + height + orientation + bytes(4)
+    Image.new("RGB", (9, 9)).save(tmp_path / "image.jpg", exif=exif)
+    with pytest.raises(InputError, match="image.jpg cannot be read as an image"):
+        datasets._image(tmp_path / "image.jpg", 8, "RGB")
 
 
 def test_a_picture_that_would_fill_the_memory_is_refused(flowers, monkeypatch):

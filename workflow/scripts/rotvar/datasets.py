@@ -2,6 +2,7 @@
 
 import logging
 import shutil
+import struct
 import tarfile
 import zlib
 from collections.abc import Sequence
@@ -106,7 +107,7 @@ def _image(file: Path, size: int, mode: str) -> torch.Tensor:
             if opened.mode[0] in "IF":  # Pillow would cut them off at 255
                 raise ValueError(f"its pixels have more than 8 bits: mode {opened.mode}")
             image = ImageOps.fit(ImageOps.exif_transpose(opened).convert(mode), (size, size), Resampling.BICUBIC)
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, struct.error, Image.DecompressionBombError) as error:
         raise InputError(f"{file} cannot be read as an image ({reason(error)}): mend it, or take it away") from error
     return pil_to_tensor(image)
 
