@@ -342,6 +342,8 @@ def test_a_part_has_each_class_once():
     pd.testing.assert_frame_equal(twice, whole)
     with pytest.raises(InputError, match=r"^part has the classes \[0, 9\], but they are numbered from 0 to "):
         sweep(model, images, labels, classes, angles(2), part=[9, 0])
+    with pytest.raises(InputError, match="^part has no class: name some"):
+        sweep(model, images, labels, classes, angles(2), part=[])
 
 
 def test_a_network_without_layers_is_one_sentence():
