@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 
 from rotvar import results, rotation
-from rotvar.errors import InputError
 from rotvar.jobs import job
 from rotvar.jobs.subject import Subject
 from rotvar.questions import feature_maps
@@ -25,11 +24,6 @@ def record_feature_maps(
     for a figure, at every second, third, ... of them. Channels are chosen by `spatial` where that was measured, else by
     the first aggregation."""
     test = subject.test
-    if max(images) >= len(test):
-        raise InputError(
-            f"figures.feature_maps.images asks for image {max(images)}, but {subject.dataset} has {len(test)} test "
-            f"images: choose from 0 to {len(test) - 1}"
-        )
     measured = results.read(variance, stratum="all")
     aggregations = list(measured["aggregation"].unique())
     aggregation = "spatial" if "spatial" in aggregations else aggregations[0]
