@@ -107,6 +107,13 @@ def test_layers_that_look_like_numbers_keep_their_names(column: str, tmp_path: P
     assert tables.read(tmp_path / "layers.csv")[column].tolist() == names
 
 
+@pytest.mark.parametrize("name", ["null", "nan", "true", "inf"])
+def test_names_that_mean_something_else_to_a_reader_of_csv_keep_their_letters(name: str, tmp_path: Path) -> None:
+    table = pd.DataFrame({"model": [name, name], "layer": [name, "conv"], "accuracy": [0.5, np.nan]})
+    tables.write(table, tmp_path / "a.csv", tmp_path / "a.sha256")
+    pd.testing.assert_frame_equal(tables.read(tmp_path / "a.csv"), table)
+
+
 def test_csv_has_every_digit(tmp_path: Path) -> None:
     table = tables.accuracy(OURS)
     tables.write(table, tmp_path / "accuracy.csv")

@@ -28,7 +28,7 @@ _ORDER = {
     "aggregation": (*POOLED, "spatial"),
 }
 _COUNTS = ("seeds_needed", "images_needed")  # whole numbers that may be missing
-_NAMES = ("layer", "scheme")  # text, also where a network of one's own calls its layers 0.1 and 0.10
+_NAMES = (*_ORDER, "layer", "scheme")  # text, also where a layer is called 0.10, or a model null
 _TITLES = {
     "dataset": "data set",
     "global_variance": "global value",
@@ -178,7 +178,8 @@ def read(path: str | Path) -> pd.DataFrame:
         line = f"{hashlib.sha256(content).hexdigest()}  {path.name}"
         if line not in path.with_suffix(".sha256").read_text(encoding="utf-8").splitlines():
             raise ValueError(f"its checksum is not the one in {path.stem}.sha256")
-        return pd.read_csv(io.BytesIO(content), dtype=dict.fromkeys(_NAMES, str) | dict.fromkeys(_COUNTS, "Int64"))
+        types = dict.fromkeys(_NAMES, str) | dict.fromkeys(_COUNTS, "Int64")
+        return pd.read_csv(io.BytesIO(content), dtype=types, keep_default_na=False, na_values=[""])
     except (OSError, ValueError) as error:
         raise damaged(path, "cannot be read as a table", error) from error
 
