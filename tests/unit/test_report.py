@@ -45,6 +45,13 @@ def test_a_picture_too_large_for_webp_stays_a_png(tmp_path: Path) -> None:
     assert decoded(picture).size == (pictures.MOST + 1, 2)
 
 
+def test_a_figure_of_a_thousand_classes_is_no_attack(tmp_path: Path) -> None:
+    """Pillow takes more than 178,956,970 pixels for one."""
+    Image.new("1", (9_000, 20_000)).save(tmp_path / "classes.png")
+    picture = pictures.embed(tmp_path / "classes.png")
+    assert (picture.width, picture.height) == (9_000, 20_000)
+
+
 def test_a_damaged_figure_is_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "a.png").write_bytes(b"\x89PNG no more")
     with pytest.raises(InputError, match=r"a\.png cannot be read as an image \(.+\): make it again with "):

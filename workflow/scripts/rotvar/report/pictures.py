@@ -12,6 +12,7 @@ from PIL import Image
 from rotvar.errors import damaged
 from rotvar.figures import theme
 
+Image.MAX_IMAGE_PIXELS = None  # of one's own figures, those of a thousand classes are larger than Pillow trusts
 MOST = 16383  # pixels along a side of a WebP
 END = b"IEND\xaeB`\x82"  # of every PNG
 
