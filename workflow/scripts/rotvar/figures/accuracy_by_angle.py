@@ -29,7 +29,7 @@ def accuracy_by_angle(accuracy: pd.DataFrame) -> Figure:
     names = [theme.shorten(name, 24) for name in classes]
     x = np.arange(len(angles))
     trainings = theme.trainings(table)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     height = max(1.2, 0.24 * len(classes))
     width = 3.2 + 0.068 * max(map(len, names))
     columns = theme.per_row(len(trainings), width)

@@ -25,7 +25,7 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     """
     theme.one(accuracy, "dataset", "model")
     classes = theme.classes(accuracy, "class")
-    colours = theme.colours(theme.trainings(accuracy), theme.TRAININGS)
+    colours = theme.of_trainings(theme.trainings(accuracy))
     columns, rows = min(_PER_ROW, len(classes)), math.ceil(len(classes) / _PER_ROW)
     size = _ALL + _CLASS * columns + 0.2, max(_ALL, _CLASS * rows) + 0.6
     figure = Figure(figsize=size, layout="constrained")

@@ -32,7 +32,7 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
         .to_numpy(np.float64)
         for training, rows in theme.trainings(means).items()
     }
-    colours = theme.colours(tables, theme.TRAININGS)
+    colours = theme.of_trainings(tables)
     everything = np.stack(list(tables.values()))
     end = scale.top(everything)
     names = [theme.shorten(name) for name in classes]

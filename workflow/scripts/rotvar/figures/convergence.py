@@ -31,7 +31,7 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
     """
     theme.one(values, "dataset", "model", "seed", "aggregation")
     trainings = theme.trainings(values)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     all_images, all_angles = int(values["images"].max()), int(values["angles"].max())
     figure = Figure(figsize=(8.4, 3.9), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=[1.5, 1])

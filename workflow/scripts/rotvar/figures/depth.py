@@ -27,7 +27,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
     points = over_seeds(table, "normalized_variance")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     trainings = list(theme.trainings(table))
-    colours = theme.colours(models, theme.MODEL_COLOURS)
+    colours, title_colours = theme.colours(models, theme.MODEL_COLOURS), theme.of_trainings(trainings)
     figure = Figure(figsize=(max(5.0, 3.6 * len(datasets) + 0.8), 2.3 * len(trainings) + 1.3), layout="constrained")
     grid = figure.subplots(len(trainings), len(datasets), squeeze=False, sharex=True, sharey=True)
     for (row, column), axes in np.ndenumerate(grid):
@@ -47,8 +47,8 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
         if column == 0:
             axes.set_ylabel("mean normalized variance")
         if trainings[row]:
-            colour = theme.colours(trainings, theme.TRAININGS)[trainings[row]]
-            axes.set_title(theme.trained(trainings[row], 16), loc="right", color=colour, fontweight="bold")
+            title = {"color": title_colours[trainings[row]], "fontweight": "bold"}
+            axes.set_title(theme.trained(trainings[row], 16), loc="right", **title)
     theme.from_zero(grid.flat, points["normalized_variance"] + points["std"].fillna(0))
     key = [
         Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))

@@ -45,7 +45,7 @@ def distribution(variance: pd.DataFrame, aggregations: Sequence[str], stratum: s
     deep = len(layers) > layer_axis.FEW
     panels = [[cell] for cell in cells] if deep else [[cell for cell in cells if cell[0] == name] for name in drawn]
     quantiles = {cell: _quantiles(tables[cell[0]][cell[1]], layers) for cell in cells}
-    colours = theme.colours(dict.fromkeys(training for _, training in cells), theme.TRAININGS)
+    colours = theme.of_trainings(training for _, training in cells)
     lost = [name for name, (test, _) in _LOST.items() if test(shown["normalized_variance"]).any()]
 
     title = 0.3 + _LINE * max(map(len, panels))

@@ -29,7 +29,7 @@ def feature_maps(maps: pd.DataFrame) -> Figure:
     """
     theme.one(maps, "dataset", "model", "seed", "image")
     trainings = theme.trainings(maps)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     angles = np.sort(maps["angle"].unique())
     rows = {name: _rows(table[table["layer_index"] >= 0]) for name, table in trainings.items()}
     height = _CELL + sum(_HEADING + sum(_CELL + gap for gap, _ in each) for each in rows.values())

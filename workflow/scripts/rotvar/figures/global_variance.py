@@ -35,7 +35,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
         here = {"dataset": datasets, "model": models, "training": trainings, "aggregation": aggregations}
         published = published[published[list(here)].isin(here).all(axis=1)]
         published = None if published.empty else published
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     slots = [(training, stratum) for training in trainings for stratum in SUMMARY_STRATA]
     step = min(_APART, _MARKS / len(slots))
     panel = max(3.2, max(_MODEL, _MARK / step) * len(models))

@@ -34,7 +34,7 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
     theme.one(shown, "dataset", "model")
     layers = layer_axis.layers(shown)
     trainings = theme.trainings(shown)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     over_seeds = seeds.shown(shown, "global: ")
     titles = {training: _of_seeds(rows) if over_seeds else [] for training, rows in trainings.items()}
     panels = {training: _columns(_first_seed(rows), layers["layer_index"]) for training, rows in trainings.items()}

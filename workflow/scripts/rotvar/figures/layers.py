@@ -29,7 +29,7 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     means = over_seeds(layer_means(shown), "normalized_variance")
     layers = layer_axis.layers(means)
     trainings = theme.trainings(means)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     strata = [stratum for stratum in SUMMARY_STRATA if (means["stratum"] == stratum).any()]
     key = theme.training_lines(colours)
     key += [Line2D([], [], color="#333333", linestyle=theme.STRATUM_LINES[name], label=name) for name in strata]

@@ -42,7 +42,7 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
     shown = _panels(everything, aggregation)
     layers = layer_axis.layers(everything)
     trainings = list(theme.trainings(everything))
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     key = theme.training_lines(colours)
     if floor is not None and not floor.empty:
         key.append(Line2D([], [], label="interpolation floor", **_FLOOR))

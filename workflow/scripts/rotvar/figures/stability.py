@@ -32,7 +32,7 @@ def stability(summary: pd.DataFrame, aggregation: str, confidence: float, power:
     theme.one(shown, "dataset", "model")
     layers = layer_axis.layers(shown)
     trainings = {name: _by_layer(rows, layers) for name, rows in theme.trainings(shown).items()}
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     several = bool(shown["std"].notna().any())
     first = next(iter(trainings))
     key: list[Artist] = [*theme.training_lines(colours)]

@@ -23,7 +23,7 @@ def training_curves(history: pd.DataFrame) -> Figure:
     """
     theme.one(history, "dataset", "model")
     trainings = theme.trainings(history)
-    colours = theme.colours(trainings, theme.TRAININGS)
+    colours = theme.of_trainings(trainings)
     over_seeds = seeds.shown(history)
     # a line of one point would not show, nor would its band
     points = {

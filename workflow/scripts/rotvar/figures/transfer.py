@@ -87,7 +87,7 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
         Line2D([], [], color=colours[name], linewidth=3, label=f"on {theme.shorten(theme.dataset_title(name), 20)}")
         for name in measured
     ]
-    title_colours = theme.colours(trainings, theme.TRAININGS)
+    title_colours = theme.of_trainings(trainings)
     page = layer_axis.panels(layers, len(trainings), _HEIGHT, left=0.65, legend=key, bar=False)
     look: dict[str, Any] = {"linewidth": 1.0} if len(layers) > layer_axis.FEW else {"marker": "o", "markersize": 3.5}
     x = np.arange(len(layers))
