@@ -137,12 +137,8 @@ def panels(
 
 def _kind_marks(layers: pd.DataFrame) -> list[Patch]:
     """Legend entries for the kinds that occur, in the order of `KINDS`, then others."""
-    present = list(dict.fromkeys(layers["kind"]))
-    known = [kind for kind in KINDS if kind in present]
-    return [
-        Patch(facecolor=KINDS.get(kind, _OTHER), label=kind)
-        for kind in known + [kind for kind in present if kind not in KINDS]
-    ]
+    kinds = theme.in_order(layers["kind"], KINDS)
+    return [Patch(facecolor=KINDS.get(kind, _OTHER), label=kind) for kind in kinds]
 
 
 def _draw_strip(axes: Axes, layers: pd.DataFrame, height: float) -> Axes:
