@@ -2,9 +2,7 @@
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
@@ -39,12 +37,12 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     page = layer_axis.panels(
         layers, len(groups), _HEIGHT, left=0.65, legend=key, bar=False, title=0.3 if split else 0.1
     )
+    look: dict[str, Any] = {"linewidth": 1.0} if split else {"marker": "o", "markersize": 3.5}
     for axes, group in zip(page.axes, groups, strict=True):
         for training, rows in trainings.items():
             for stratum in group:
-                look: dict[str, Any] = {"color": colours[training], "linestyle": theme.STRATUM_LINES[stratum]}
-                look |= {"linewidth": 1.0} if split else {"marker": "o", "markersize": 3.5}
-                _line(axes, rows[rows["stratum"] == stratum], layers, look)
+                of_stratum = rows[rows["stratum"] == stratum]
+                seeds.line(axes, of_stratum, layers, colours[training], linestyle=theme.STRATUM_LINES[stratum], **look)
         axes.set_ylabel("mean normalized variance")
         axes.grid(axis="y")
         if split:
@@ -52,11 +50,3 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     theme.from_zero(page.axes, means["normalized_variance"] + means["std"].fillna(0))
     theme.heading(page.figure, shown, f"aggregation: {aggregation}", seeds.shown(shown))
     return page.figure
-
-
-def _line(axes: Axes, rows: pd.DataFrame, layers: pd.DataFrame, look: dict[str, Any]) -> None:
-    """The mean over the seeds by layer, and a band of one standard deviation where there are several."""
-    values = rows.set_index("layer_index").reindex(layers["layer_index"])
-    x, mean = np.arange(len(layers)), values["normalized_variance"].to_numpy()
-    axes.plot(x, mean, **look)
-    seeds.band(axes, x, mean, values["std"], look["color"])

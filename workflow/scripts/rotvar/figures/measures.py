@@ -23,7 +23,7 @@ class _Panel:
     title: str
     aggregation: str
     label: str
-    means: pd.DataFrame  # by layer and training, over the seeds, of `value`
+    means: pd.DataFrame  # as `_means` gives them
 
 
 @theme.themed
@@ -48,16 +48,13 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
         key.append(Line2D([], [], label="interpolation floor", **_FLOOR))
     page = layer_axis.panels(layers, len(shown), _HEIGHT, left=0.65, legend=key, bar=False, stacked=True)
     marks: dict[str, Any] = {"marker": "o", "markersize": 3} if len(layers) <= layer_axis.FEW else {"linewidth": 1.0}
-    x = np.arange(len(layers))
     for axes, panel in zip(page.axes, shown, strict=True):
-        highest = panel.means["mean"] + panel.means["std"].fillna(0)
+        highest = panel.means["normalized_variance"] + panel.means["std"].fillna(0)
         for name, rows in theme.trainings(panel.means).items():
-            values = rows.set_index("layer_index").reindex(layers["layer_index"])
-            axes.plot(x, values["mean"], color=colours[name], **marks)
-            seeds.band(axes, x, values["mean"], values["std"], colours[name])
+            seeds.line(axes, rows, layers, colours[name], **marks)
         if floor is not None and panel.title == _TURNED_BACK:
             heights = floor.set_index("layer_index")["normalized_variance"].reindex(layers["layer_index"])
-            axes.plot(x, heights, **_FLOOR)
+            axes.plot(np.arange(len(layers)), heights, **_FLOOR)
             highest = pd.concat([highest, heights])
         axes.set_ylabel(panel.label)
         theme.from_zero([axes], highest)
@@ -103,6 +100,6 @@ def _having(table: pd.DataFrame, column: str, aggregation: str) -> pd.DataFrame 
 
 
 def _means(table: pd.DataFrame, values: pd.Series) -> pd.DataFrame:
-    """The means of these values over the finite units of each layer, and over the seeds with their std."""
-    means = layer_means(table.assign(normalized_variance=values))
-    return over_seeds(means, "normalized_variance").rename(columns={"normalized_variance": "mean"})
+    """The means of these values, in the place of the normalized variance, over the finite units of each layer, and over
+    the seeds with their std."""
+    return over_seeds(layer_means(table.assign(normalized_variance=values)), "normalized_variance")

@@ -1,5 +1,7 @@
 """What figures draw and say of several seeds: means and standard deviations (n - 1), and nothing for one seed."""
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -24,6 +26,15 @@ def band(axes: Axes, x: ArrayLike, mean: ArrayLike, std: ArrayLike, colour: str)
         axes.errorbar(x, mean, std, fmt="none", ecolor=colour, elinewidth=1, capsize=3)
     else:
         axes.fill_between(x, mean - std, mean + std, color=colour, alpha=0.2, linewidth=0)
+
+
+def line(axes: Axes, means: pd.DataFrame, layers: pd.DataFrame, colour: str, **look: Any) -> None:
+    """The means of layers (`over_seeds`) over their places among `layers`, and a band of one std to either side; a gap
+    where a layer has none."""
+    values = means.set_index("layer_index").reindex(layers["layer_index"])
+    x, mean = np.arange(len(layers)), values["normalized_variance"].to_numpy()
+    axes.plot(x, mean, color=colour, **look)
+    band(axes, x, mean, values["std"], colour)
 
 
 def global_values(variance: pd.DataFrame) -> dict[str, str]:

@@ -90,13 +90,9 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
     title_colours = theme.of_trainings(trainings)
     page = layer_axis.panels(layers, len(trainings), _HEIGHT, left=0.65, legend=key, bar=False)
     look: dict[str, Any] = {"linewidth": 1.0} if len(layers) > layer_axis.FEW else {"marker": "o", "markersize": 3.5}
-    x = np.arange(len(layers))
     for axes, (training, rows) in zip(page.axes, trainings.items(), strict=True):
         for name in measured:
-            line = rows[rows["measured_on"] == name].set_index("layer_index").reindex(layers["layer_index"])
-            mean = line["normalized_variance"].to_numpy()
-            axes.plot(x, mean, color=colours[name], **look)
-            seeds.band(axes, x, mean, line["std"], colours[name])
+            seeds.line(axes, rows[rows["measured_on"] == name], layers, colours[name], **look)
         axes.set_ylabel("mean normalized variance")
         axes.grid(axis="y")
         theme.name_training(axes, training, title_colours[training])
