@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -54,33 +55,44 @@ def swept(worth_compiling: int, cache: Path) -> tuple[bool, np.ndarray]:
     return imported, np.array(numbers)
 
 
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, bool, np.ndarray]:
+    """A sweep that found nothing compiled: the folder with what it has compiled, whether it did, and its numbers."""
+    cache = tmp_path_factory.mktemp("compiled")
+    return cache, *swept(ACTIVATIONS, cache)
+
+
+@pytest.fixture
+def kept(first: tuple[Path, bool, np.ndarray], tmp_path: Path) -> Path:
+    """A copy of what the first sweep has compiled, with the dates that its files have."""
+    return Path(shutil.copytree(first[0], tmp_path / "kept"))
+
+
 @pytest.mark.parametrize("threshold", [0, ACTIVATIONS + 1], ids=["its own", "one activation more"])
 def test_a_sweep_below_the_threshold_does_not_even_import_the_compiler(threshold, tmp_path):
     imported, _ = swept(threshold, tmp_path)
     assert not imported and not list(tmp_path.iterdir())
 
 
-def test_a_sweep_at_the_threshold_compiles_and_agrees_with_one_below_it(tmp_path):
-    imported, numbers = swept(ACTIVATIONS, tmp_path)
-    assert imported and list(tmp_path.rglob("*.nbc"))
+def test_a_sweep_at_the_threshold_compiles_and_agrees_with_one_below_it(first, tmp_path):
+    cache, imported, numbers = first
+    assert imported and list(cache.rglob("*.nbc"))
     _, expected = swept(ACTIVATIONS + 1, tmp_path)
     np.testing.assert_allclose(numbers, expected, rtol=1e-5, atol=1e-7)
 
 
-def test_what_is_on_disk_changes_nothing(tmp_path):
+def test_what_is_on_disk_changes_nothing(first, kept, tmp_path):
     """Neither which way is chosen nor a single bit."""
-    tables = [swept(threshold, tmp_path)[1] for threshold in (0, ACTIVATIONS, ACTIVATIONS, 0)]
-    np.testing.assert_array_equal(tables[1], tables[2])
-    np.testing.assert_array_equal(tables[0], tables[3])
+    (tmp_path / "empty").mkdir()
+    np.testing.assert_array_equal(swept(ACTIVATIONS, kept)[1], first[2])
+    np.testing.assert_array_equal(swept(0, kept)[1], swept(0, tmp_path / "empty")[1])
 
 
-def test_a_file_that_a_crash_cut_off_is_compiled_again(tmp_path):
-    expected = swept(ACTIVATIONS, tmp_path)[1]
-    indexes = list(tmp_path.rglob("*.nbi"))
-    for index in indexes:
-        index.write_bytes(b"")
-    np.testing.assert_array_equal(swept(ACTIVATIONS, tmp_path)[1], expected)
-    assert indexes and all(index.stat().st_size for index in indexes)
+def test_a_file_that_a_crash_cut_off_is_compiled_again(first, kept):
+    (index,) = kept.rglob("*._merge-*.nbi")
+    index.write_bytes(b"")
+    np.testing.assert_array_equal(swept(ACTIVATIONS, kept)[1], first[2])
+    assert index.stat().st_size
 
 
 def test_processes_use_the_cache_one_after_the_other(tmp_path):
@@ -101,11 +113,15 @@ def test_a_file_system_without_locks_is_no_reason_to_compile_again(tmp_path, mon
     assert kernels._or_not(cache, cache.load_overload)() is cache.load_overload.return_value
 
 
-def test_a_disk_that_is_full_is_no_reason_to_fail(tmp_path):
+def test_a_disk_that_is_full_is_no_reason_to_fail(first, kept):
+    missing = list(kept.rglob("*._merge-*.nb*"))
+    assert missing
+    for file in missing:
+        file.unlink()
     full = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))"
-    imported, numbers = json.loads(printed(f"{full}\n{SWEEP}", str(ACTIVATIONS), cache=tmp_path))
-    assert imported and not any(file.stat().st_size for file in tmp_path.rglob("*.nb*"))
-    np.testing.assert_array_equal(np.array(numbers), swept(ACTIVATIONS, tmp_path)[1])
+    imported, numbers = json.loads(printed(f"{full}\n{SWEEP}", str(ACTIVATIONS), cache=kept))
+    assert imported and not any(file.stat().st_size for file in kept.rglob("*._merge-*.nb*"))
+    np.testing.assert_array_equal(np.array(numbers), first[2])
 
 
 def test_vectors_have_the_whole_length_that_the_processor_has(tmp_path):
