@@ -8,11 +8,11 @@ from functools import cache
 from pathlib import Path
 
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 from rotvar.errors import damaged
 from rotvar.figures import theme
 
-Image.MAX_IMAGE_PIXELS = None  # of one's own figures, those of a thousand classes are larger than Pillow trusts
 MOST = 16383  # pixels along a side of a WebP
 END = b"IEND\xaeB`\x82"  # of every PNG
 
@@ -37,9 +37,10 @@ def embed(path: str | Path) -> Picture:
     """
     path = Path(path)
     try:
-        with Image.open(path) as image:
+        # Not Image.open, which refuses what is as large as the figures of a thousand classes
+        with PngImageFile(path) as image:
             image.verify()  # the checksums, which loading does not look at
-        image = Image.open(path)
+        image = PngImageFile(path)
         image.load()
         content, kind = path.read_bytes(), "png"
         if not content.endswith(END):
