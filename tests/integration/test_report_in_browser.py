@@ -226,7 +226,8 @@ def render(figures: list[page.Figure], networks: pd.DataFrame, text: str = "a te
 
 def test_a_class_called_script_does_no_harm(browser: Browser, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor does any other text that comes from data or configuration."""
-    hostile = DATASETS["digits"].__class__(SCRIPT, 1, 32, (SCRIPT, "\" onload='alert(2)' x=\""), 10, 10)
+    classes = (SCRIPT, "\" onload='alert(2)' x=\"")
+    hostile = DATASETS["digits"].__class__(SCRIPT, 1, 32, classes, 10, 10)
     monkeypatch.setitem(DATASETS, "digits", hostile)
     figures = [
         page.Figure(
@@ -236,6 +237,7 @@ def test_a_class_called_script_does_no_harm(browser: Browser, tmp_path: Path, mo
             "heatmap",
             {"dataset": "digits", "model": SCRIPT, "stratum": stratum},
             "plot",
+            classes,
         )
         for stratum in ("class_0", "class_1")
     ]
@@ -318,6 +320,25 @@ def test_what_is_chosen_for_one_kind_holds_for_the_others(browser: Browser, tmp_
     opened.page.close()
 
 
+def test_a_class_is_called_what_it_is_in_the_data_set_that_is_shown(browser: Browser, tmp_path: Path) -> None:
+    source, strata = EXAMPLE / "global_variance.png", ["all", *(f"class_{number}" for number in range(6))]
+    figures = [
+        page.Figure(source, "a.png", kind, kind, {"dataset": dataset, "stratum": stratum}, "plot", classes)
+        for kind, shown in (("few", strata[:3]), ("many", strata))  # buttons, a list
+        for dataset, classes in (("mnist", [*"012345"]), ("flowers", [*"abcdef"]))
+        for stratum in shown
+    ]
+    report = tmp_path / "report.html"
+    report.write_text(render(figures, pd.DataFrame({"value": [1.0]})))
+    opened = Opened(browser, report)
+    opened.page.locator("#few label", has_text="flowers").click()
+    words = opened.page.locator("#few fieldset").nth(1).locator("label")
+    expect(words).to_have_text(["all images", "class a", "class b"])
+    options = opened.page.locator("#many option")
+    expect(options).to_have_text(["all images", *(f"class {letter}" for letter in "abcdef")])
+    opened.page.close()
+
+
 def test_a_training_is_chosen_for_all_figures_that_show_it_apart(opened: Opened) -> None:
     """The other's panels fade; what both share (heading, scale, legend) stays."""
 
@@ -365,7 +386,7 @@ def test_a_study_of_48_networks_is_small_and_opens_at_once(
     figures = []
 
     def add(source: Path, kind: str, **labels: str) -> None:
-        figures.append(page.Figure(source, f"figures/{len(figures)}.png", kind, kind, labels, "plot"))
+        figures.append(page.Figure(source, f"figures/{len(figures)}.png", kind, kind, labels, "plot", "0123456789"))
 
     for dataset, model in product(datasets, models):
         folder = EXAMPLE / "mnist" / ("simple_conv" if model == "simple_conv" else "all_convolutional")

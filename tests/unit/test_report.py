@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -278,6 +279,7 @@ def test_jobs_are_summed_by_rule_in_the_order_of_the_workflow(tmp_path: Path) ->
         path = tmp_path / f"{name}.tsv"
         path.parent.mkdir(exist_ok=True)
         path.write_text(f"{header}{line}\n")
+    (tmp_path / "train" / "seed=2.tsv").touch()  # of a run that was killed as it wrote this
     table = facts.jobs(tmp_path, ["data", "train", "plot"])
     assert table.to_dict("list") == {
         "rule": ["data", "train"],
@@ -288,29 +290,29 @@ def test_jobs_are_summed_by_rule_in_the_order_of_the_workflow(tmp_path: Path) ->
     }
 
 
-def figure(**labels: str) -> page.Figure:
-    return page.Figure(Path("a.png"), "a.png", "Heatmaps", "heatmap", labels, "plot_heatmaps")
+def figure(classes: Sequence[str] = (), **labels: str) -> page.Figure:
+    return page.Figure(Path("a.png"), "a.png", "Heatmaps", "heatmap", labels, "plot_heatmaps", classes)
 
 
 def test_labels_in_words() -> None:
-    titles = figure(dataset="cifar10", model="vgg16", stratum="class_3", aggregation="mean").titles
-    assert titles == {"dataset": "CIFAR10", "model": "VGG16", "stratum": "class cat", "aggregation": "mean"}
-    assert figure(dataset="unknown", model="mine", stratum="class_3").titles == {
-        "dataset": "unknown",
+    titles = figure(dataset="cifar10", model="vgg16", stratum="stratified", aggregation="mean").titles
+    assert titles == {"dataset": "CIFAR10", "model": "VGG16", "stratum": "stratified", "aggregation": "mean"}
+    assert figure(["daisy", "rose"], dataset="flowers", model="mine", stratum="class_1").titles == {
+        "dataset": "flowers",
         "model": "mine",
-        "stratum": "class 3",
+        "stratum": "class rose",
     }
 
 
 def test_only_labels_that_differ_get_switches() -> None:
     figures = [
-        figure(stratum=stratum, model="vgg16", dataset=dataset, image="0")
-        for dataset in ("mnist", "cifar10")
+        figure(classes, stratum=stratum, model="vgg16", dataset=dataset, image="0")
+        for dataset, classes in (("mnist", ["zero"]), ("cifar10", ["airplane"]))
         for stratum in ("all", "class_0")
     ]
     assert page.switches(figures) == {
         "dataset": {"mnist": "MNIST", "cifar10": "CIFAR10"},
-        "stratum": {"all": "all images", "class_0": "class 0 - zero"},
+        "stratum": {"all": "all images", "class_0": "class zero"},
     }
 
 

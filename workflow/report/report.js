@@ -24,10 +24,15 @@ function show(kind, figure) {
   if (kind.shown) kind.shown.element.hidden = true;
   kind.shown = figure;
   figure.element.hidden = false;
-  for (const radio of kind.radios) radio.checked = figure.labels[radio.dataset.label] === radio.value;
+  const words = (name, value) => nearest(kind, name, value).titles[name]; // class 0 is another one in another data set
+  for (const radio of kind.radios) {
+    const name = radio.dataset.label;
+    radio.checked = figure.labels[name] === radio.value;
+    radio.nextElementSibling.textContent = words(name, radio.value);
+  }
   for (const select of kind.selects) {
     const name = select.dataset.label;
-    for (const option of select.options) option.text = nearest(kind, name, option.value).titles[name];
+    for (const option of select.options) option.text = words(name, option.value);
     select.value = figure.labels[name];
   }
   measure(figure.element);

@@ -36,6 +36,7 @@ rule write_report:
         first=FIRST,
         aggregations=lookup(within=config, dpath="figures/aggregations"),
         rules=described_rules,
+        classes={dataset: DATASETS[dataset].classes for dataset in config["datasets"]},
         benchmarks=f"{config['results']}/benchmarks",
     message:
         "Writing the report"

@@ -17,11 +17,18 @@ if TYPE_CHECKING:
 if __name__ == "__main__":
     with job(snakemake.log[0]):
         given, params, folder = snakemake.input, snakemake.params, Path(snakemake.output.report).parent
-        names = [declared.pop("name") for declared in params.figures]
-        figures = [
-            page.Figure(Path(path), link=Path(path).relative_to(folder).as_posix(), **declared)
+        figures = {
+            declared["name"]: page.Figure(
+                Path(path),
+                link=Path(path).relative_to(folder).as_posix(),
+                category=declared["category"],
+                caption=declared["caption"],
+                labels=declared["labels"],
+                rule=declared["rule"],
+                classes=params.classes.get(declared["labels"].get("dataset"), ()),
+            )
             for path, declared in zip(given.figures, params.figures, strict=True)
-        ]
+        }
         frames = {Path(path).stem: tables.read(path) for path in given.tables}
         downloads = [
             page.Download(f"{Path(path).stem}_table", numbers.table(frames[Path(path).stem]), Path(path), folder)
@@ -32,8 +39,8 @@ if __name__ == "__main__":
         computing = f"{numbers.duration(jobs['seconds'].sum())}, all jobs together, each as it ran last"
         html = page.render(
             given.template,
-            figures,
-            [figures[names.index(name)] for name in params.first],
+            [*figures.values()],
+            [figures[name] for name in params.first],
             downloads,
             {Path(path).stem: Path(path).read_text(encoding="utf-8") for path in given.texts},
             title="Where does invariance to rotation live?",

@@ -73,6 +73,8 @@ def jobs(benchmarks: str | Path, rules: Sequence[str]) -> pd.DataFrame:
     """
     rows = []
     for file in sorted(Path(benchmarks).rglob("*.tsv")):
+        if not file.stat().st_size:  # its Snakemake was killed as it wrote
+            continue
         measured = pd.read_csv(file, sep="\t", na_values="-")
         rule = file.relative_to(benchmarks).parts[0].removesuffix(".tsv")
         rows.append({"rule": rule, "seconds": measured["s"].sum(), "memory": measured["max_rss"].max()})

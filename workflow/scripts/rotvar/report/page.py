@@ -12,7 +12,6 @@ from typing import Any
 import jinja2
 from markupsafe import Markup, escape
 
-from rotvar.catalogue import DATASETS
 from rotvar.figures import theme
 from rotvar.report import pictures
 from rotvar.report.numbers import Table
@@ -36,7 +35,8 @@ class Figure:
 
     `labels` tell the figures of one kind apart (dataset, model, aggregation ...): each label that has several values
     gets a switch. `caption` names the file with its caption, `rule` the rule that drew it, and `link` is where the PNG
-    lies as seen from the report; the SVG lies beside it.
+    lies as seen from the report; the SVG lies beside it. `classes` are the names of the data set's classes, where the
+    stratum may be one of them.
     """
 
     path: Path
@@ -45,11 +45,12 @@ class Figure:
     caption: str
     labels: Mapping[str, str]
     rule: str
+    classes: Sequence[str] = ()
 
     @property
     def titles(self) -> dict[str, str]:
         """The labels in words."""
-        return {name: _words(name, value, self.labels) for name, value in self.labels.items()}
+        return {name: _words(name, value, self.classes) for name, value in self.labels.items()}
 
 
 @dataclass(frozen=True)
@@ -168,12 +169,11 @@ def _split(caption: str) -> tuple[str, str]:
     return heading.lstrip("# "), text
 
 
-def _words(name: str, value: str, labels: Mapping[str, str]) -> str:
+def _words(name: str, value: str, classes: Sequence[str]) -> str:
     if name == "dataset":
         return theme.dataset_title(value)
     if name == "model":
         return theme.model_title(value)
     if name == "stratum" and (number := re.fullmatch(r"class_(\d+)", value)):
-        info = DATASETS.get(labels.get("dataset", ""))
-        return f"class {info.classes[int(number[1])] if info else number[1]}"
+        return f"class {classes[int(number[1])]}"
     return {"all": "all images"}.get(value, value) if name == "stratum" else value
