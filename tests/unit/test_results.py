@@ -209,3 +209,10 @@ def test_files_of_several_kinds_are_an_error(tmp_path: Path) -> None:
     results.write(TABLE, tmp_path / "accuracy/dataset=mnist/accuracy.parquet", {})
     with pytest.raises(InputError, match=r"several kinds \(accuracy\.parquet, variance\.parquet\)"):
         results.read(tmp_path)
+
+
+def test_two_studies_in_one_table_are_an_error(tmp_path: Path) -> None:
+    """Their rows of one network could not be told apart, and would count as those of two seeds."""
+    one, other = (study(tmp_path / name) for name in ("one", "other"))
+    with pytest.raises(InputError, match=r"one/.*/seed=2/.* and .*other/.*/seed=2/.* would be the same rows: read one"):
+        results.read([one, other])

@@ -68,7 +68,8 @@ def read(
     `epoch` (int64) come from the path, wherever in it they stand. `columns` limits what is read; `where` limits the
     rows: `read(folder, stratum=["all"], seed=0)`. A column that only some of the files have is missing in the others.
     Checksums are verified. Raises InputError when there is no file, when a file is damaged, when the files are of
-    several kinds (variance and accuracy, say), for a column that none of them has, and for values not of its type.
+    several kinds (variance and accuracy, say) or two have the same partitions (of two studies), for a column that none
+    of them has, and for values not of its type.
     """
     files = _files([sources] if isinstance(sources, str | Path) else sources)
     wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
@@ -118,6 +119,11 @@ def _files(sources: Iterable[str | Path]) -> list[Path]:
     kinds = sorted({file.name for file in files})
     if len(kinds) > 1:
         raise InputError(f"The files found are of several kinds ({', '.join(kinds)}): read one kind at a time.")
+    known: dict[tuple[str, ...], Path] = {}
+    for file in files:
+        named = tuple(part for part in file.parts if "=" in part)
+        if named and (other := known.setdefault(named, file)) is not file:
+            raise InputError(f"{other} and {file} would be the same rows: read one study at a time.")
     return files
 
 
