@@ -146,7 +146,10 @@ def test_the_fingerprint_changes_with_the_files(flowers):
     (flowers / "rose" / "0.png").rename(flowers / "rose" / "other.png")
     renamed = image_folder.fingerprint(flowers)
     draw(flowers / "rose" / "other.png", width=300)
-    assert len({before, renamed, image_folder.fingerprint(flowers)}) == 3
+    resized = image_folder.fingerprint(flowers)
+    (flowers / "rose" / "wild").mkdir()
+    (flowers / "rose" / "other.png").rename(flowers / "rose" / "wild" / "other.png")  # which may make it a test image
+    assert len({before, renamed, resized, image_folder.fingerprint(flowers)}) == 4
 
 
 @pytest.mark.parametrize(

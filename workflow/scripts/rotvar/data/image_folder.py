@@ -5,6 +5,7 @@ class is the test set. What can be said of it without opening an image is said w
 """
 
 import hashlib
+import itertools
 import random
 import unicodedata
 from pathlib import Path
@@ -48,13 +49,12 @@ def files(folder: str | Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def fingerprint(folder: str | Path) -> str:
-    """A digest of the names and the sizes of the images: that they changed, without reading them."""
+    """A digest of the places and the sizes of the images: that they changed, without reading them."""
     digest = hashlib.sha256()
     for split, classes in files(folder).items():
-        for name, images in classes.items():
-            for image in images:
-                line = f"{split}/{name}/{image.name}/{image.stat().st_size}\n"
-                digest.update(line.encode(errors="surrogateescape"))  # a file's name may be any bytes
+        for image in itertools.chain(*classes.values()):
+            line = f"{split}/{image.relative_to(folder)}/{image.stat().st_size}\n"
+            digest.update(line.encode(errors="surrogateescape"))  # a file's name may be any bytes
     return digest.hexdigest()
 
 
