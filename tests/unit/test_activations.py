@@ -664,6 +664,14 @@ def test_a_product_of_matrices_is_a_product_by_whatever_name(multiply):
     assert [layer.kind for layer in recorded(Squared(), images())] == ["product"]
 
 
+def test_a_scatter_is_no_concatenation():
+    class Scattered(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.scatter(1, torch.zeros_like(images, dtype=torch.long), 2.0)
+
+    assert [layer.kind for layer in recorded(Scattered(), images())] == ["operation"]
+
+
 @pytest.mark.parametrize(
     "module",
     [

@@ -392,7 +392,8 @@ def spotted(number: int, value: float) -> torch.Tensor:
         (dict(classes=["a", "a"]), "a class may not be called 'a', as another stratum is: rename it"),
         (dict(classes=["all", "b"]), "a class may not be called 'all', as another stratum is: rename it"),
         (dict(classes=["a", "b", "c"]), "class 'c' has 0 image"),
-        (dict(classes=2), r"^classes is 2: give a name for each, such as \[str\(n\) for n in range\(2\)\]$"),
+        (dict(classes=2), r"^classes is 2: give a name for each in a list, such as \[str\(n\) for n in range\(10\)\]$"),
+        (dict(classes="ab"), r"^classes is ab: give a name for each in a list"),
         (dict(classes=[0, 1]), "^classes: 0 is not text: give names, such as '0'$"),
         (
             dict(classes=[], images=torch.rand(0, 1, 2, 2), labels=torch.zeros(0, dtype=torch.int64)),

@@ -7,6 +7,7 @@ import pandas as pd
 import torch
 
 from rotvar import results, rotation
+from rotvar.errors import InputError
 from rotvar.jobs import job
 from rotvar.jobs.subject import Subject
 from rotvar.questions import feature_maps
@@ -23,6 +24,8 @@ def record_feature_maps(
     """Write the maps of the subject's images with the numbers `images`, at `angles` angles or, where these are too many
     for a figure, at every second, third, ... of them. Channels are chosen by `spatial` where that was measured, else by
     the first aggregation."""
+    if not images:
+        raise InputError("figures.feature_maps.images is [], so that there are no maps to record: name a test image")
     test = subject.test
     measured = results.read(variance, stratum="all")
     aggregations = list(measured["aggregation"].unique())

@@ -341,8 +341,8 @@ def _check_images(
     for number, image in enumerate(images if images.is_floating_point() else []):
         if not image.isfinite().all():
             raise InputError(f"images: image {number} has pixels that are NaN or infinite: mend it, or leave it out")
-    if isinstance(classes, int):
-        raise InputError(f"classes is {classes}: give a name for each, such as [str(n) for n in range({classes})]")
+    if isinstance(classes, str) or not hasattr(classes, "__len__"):
+        raise InputError(f"classes is {classes}: give a name for each in a list, such as [str(n) for n in range(10)]")
     if not len(classes):
         raise InputError("classes has no name: name those that the labels index")
     for name in classes:

@@ -7,7 +7,7 @@ NON_LINEAR = (
 )  # fmt: skip
 # By a part of the name of its class or function (first match)
 KINDS = (
-    ("operation", ("upsampl",)),  # not fully connected: UpsamplingBilinear2d
+    ("operation", ("upsampl", "scatter")),  # not fully connected (UpsamplingBilinear2d), no concatenation
     ("convolution", ("conv",)),
     ("normalization", ("norm",)),
     ("pooling", ("pool",)),

@@ -79,7 +79,7 @@ def measure(
     Raises InputError for fewer than two images or angles, for no replicate, for an unknown aggregation, for a layer
     whose sums do not fit in the free memory, and for activations that are not finite.
     """
-    aggregations = list(aggregations)
+    aggregations = [aggregations] if isinstance(aggregations, str) else list(aggregations)
     if unknown := set(aggregations) - set(AGGREGATIONS):
         raise InputError(f"unknown aggregation '{min(unknown)}': choose one of {', '.join(AGGREGATIONS)}")
     for name, given in (("image", len(images)), ("angle", len(angles))):
