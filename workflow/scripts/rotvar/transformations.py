@@ -124,7 +124,11 @@ class Transformation:
                 f"image needed ({'; '.join(self.parameters)})"
             )
         given = self._by_family(parameters)
-        images = self._move(images, **{name: given[name] for name in given if name not in CHANGES})
+        moves = _moves(given, *images.shape[-2:])
+        if list(moves) == ["rotation"]:
+            images = rotate(images, moves["rotation"])  # which is exact at quarter turns
+        elif moves:
+            images = affine(images, **moves)
         for name, change in CHANGES.items():
             if name in given:
                 images = change(images, *(column.to(images.dtype) for column in given[name]))
@@ -137,9 +141,7 @@ class Transformation:
         parameters: N x P, on the CPU; N alone where P is 1.
         """
         given = self._by_family(parameters.detach().to("cpu", torch.float64).view(len(parameters), -1))
-        right, down = given.get("translation", [parameters.new_zeros(len(parameters))] * 2)
-        others = {name: given[name][0] for name in ("rotation", "scale", "shear") if name in given}
-        back, moved = places_read(len(parameters), right=right * width, down=down * height, **others)
+        back, moved = places_read(len(parameters), **_moves(given, height, width))
         for axis, name in enumerate(("horizontal_flip", "vertical_flip")):
             if name in given:  # which is done last, so it is the first to be undone: p is mirrored before it is read
                 back[:, axis] *= 1 - 2 * given[name][0]
@@ -156,16 +158,14 @@ class Transformation:
         columns = iter(table.unbind(1))
         return {name: [next(columns) for _ in FAMILIES[name].parameters] for name in self.limits}
 
-    @staticmethod
-    def _move(images: Tensor, **moves: list[Tensor]) -> Tensor:
-        if list(moves) == ["rotation"]:
-            return rotate(images, *moves["rotation"])  # which is exact at quarter turns
-        if not moves:
-            return images
-        height, width = images.shape[-2:]
-        right, down = moves.pop("translation", [torch.zeros(len(images), dtype=torch.float64, device="cpu")] * 2)
-        others = {name: column for name, (column,) in moves.items()}
-        return affine(images, right=right * width, down=down * height, **others)
+
+def _moves(given: Mapping[str, list[Tensor]], height: int, width: int) -> dict[str, Tensor]:
+    """What of the parameters by family is a movement of images of this size, as `affine` takes it."""
+    moves = {name: given[name][0] for name in ("rotation", "scale", "shear") if name in given}
+    if "translation" in given:
+        right, down = given["translation"]
+        moves |= {"right": right * width, "down": down * height}
+    return moves
 
 
 def _to(images: Tensor, parameters: Tensor) -> Tensor:
