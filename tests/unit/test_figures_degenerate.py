@@ -110,7 +110,7 @@ def test_what_differs_by_orders_of_magnitude_is_on_a_logarithmic_axis_that_says_
 
 
 @pytest.mark.parametrize("figure", VARIANCE_FIGURES)
-@pytest.mark.parametrize("classes", [["cat"], [LONG], [LONG, LONG.upper()]])
+@pytest.mark.parametrize("classes", [["cat"], [LONG], [LONG, LONG.upper(), "W" * 40]])
 def test_class_names(figure: str, classes: list[str]) -> None:
     table = variance(strata=["all", "stratified", *classes], aggregations=BOTH, dataset="a data set of the user's own")
     is_whole(VARIANCE_FIGURES[figure](table))

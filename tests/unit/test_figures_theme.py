@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import re
+import warnings
 from pathlib import Path
 
 import matplotlib as mpl
@@ -17,6 +18,7 @@ from PIL import Image
 
 from rotvar.errors import InputError
 from rotvar.figures import scale, theme
+from rotvar.figures.classes import by_class
 from rotvar.figures.emergence import emergence
 from rotvar.figures.heatmap import heatmap
 from rotvar.figures.layers import by_layer
@@ -97,6 +99,21 @@ def test_a_matplotlibrc_changes_nothing(suffix: str, tmp_path: Path) -> None:
         with mpl.rc_context(own):
             theme.save(by_layer(variance(), "mean"), tmp_path / f"{name}{suffix}")
     assert (tmp_path / f"with{suffix}").read_bytes() == (tmp_path / f"without{suffix}").read_bytes()
+
+
+def test_letters_that_the_font_lacks_come_from_another_that_is_installed(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Chinese ones from a font of the system; here one of the phonetic alphabet from Matplotlib's own STIX."""
+    class_name = "\N{LATIN SMALL LETTER D WITH PALATAL HOOK}"
+    table = variance(strata=["all", class_name])
+    monkeypatch.setattr(theme, "EASTERN", ("Not Installed",))
+    with pytest.warns(UserWarning, match="missing from font"):
+        by_class(table, "mean").draw_without_rendering()
+    monkeypatch.setattr(theme, "EASTERN", ("Not Installed", "STIXGeneral"))
+    with warnings.catch_warnings(action="error"):
+        by_class(table, "mean").draw_without_rendering()
+    assert caplog.records == []  # nothing is said of what is not installed
 
 
 def test_colours_are_fixed_for_known_names_and_different_for_others() -> None:

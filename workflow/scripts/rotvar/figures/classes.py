@@ -44,7 +44,7 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
             labels[training] = [
                 f"{_left_to_right(name)}   {ours.get(each, '–')}" for name, each in zip(names, classes, strict=True)
             ]
-    left = 0.4 + 0.068 * max(len(label) for panel in labels.values() for label in panel)
+    left = 0.45 + theme.width({label for panel in labels.values() for label in panel}, 8)
     marks = scale.marks(everything, end)
     page = layer_axis.panels(layers, len(tables), max(1.5, _ROW * len(classes)), left=left, legend=marks, bar=True)
     for axes, (training, values) in zip(page.axes, tables.items(), strict=True):

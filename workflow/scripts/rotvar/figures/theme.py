@@ -5,6 +5,7 @@ import io
 import json
 import math
 import re
+import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any, ParamSpec, TypeVar
 import matplotlib as mpl
 import numpy as np
 import pandas as pd
+from matplotlib import font_manager
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
@@ -31,7 +33,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 STYLE = {
-    "font.family": "sans-serif",
     "font.sans-serif": ["DejaVu Sans", "Verdana", "sans-serif"],  # the first comes with Matplotlib; SVG names them all
     "font.size": 9,
     "axes.titlesize": 10,
@@ -56,6 +57,12 @@ STYLE = {
     "svg.fonttype": "none",  # text stays text: it can be searched and edited, and files are a third
     "svg.hashsalt": "rotvar",  # the same figure is the same file
 }
+
+# For Chinese, Japanese and Korean letters, which DejaVu Sans lacks: fonts of Linux and macOS, where they are installed
+EASTERN = (
+    "Noto Sans CJK JP", "WenQuanYi Zen Hei", "WenQuanYi Micro Hei", "Droid Sans Fallback", "Hiragino Sans",
+    "Arial Unicode MS",
+)  # fmt: skip
 
 # Okabe and Ito's colours, which colour-blind readers tell apart: two for the trainings, the others for the models.
 TRAININGS = {"unrotated": "#D55E00", "rotated": "#0072B2", "untrained": "#767676"}
@@ -100,6 +107,8 @@ def themed(draw: Callable[P, T]) -> Callable[P, T]:
         with mpl.rc_context():
             mpl.rcdefaults()
             mpl.rcParams.update(STYLE)  # type: ignore[arg-type]
+            installed = font_manager.get_font_names()
+            mpl.rcParams["font.family"] = ["sans-serif", *(name for name in EASTERN if name in installed)]
             return draw(*args, **kwargs)
 
     return styled
@@ -305,9 +314,16 @@ def heading(figure: Figure, table: pd.DataFrame, *details: str) -> None:
 def headline(figure: Figure, *parts: str) -> None:
     """The parts that say something above the figure, in letters small enough to fit its width."""
     text = "  ·  ".join(filter(None, parts))
-    size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text)))  # a letter is about 0.55 of its size wide
+    wide = sum(unicodedata.east_asian_width(letter) in "WF" for letter in text)  # twice as wide as others
+    size = min(11.0, 122 * figure.get_figwidth() / max(1, len(text) + wide))  # a letter is about 0.55 of its size wide
     place = {} if figure.get_layout_engine() else {"y": 1 - 0.1 / figure.get_figheight(), "va": "top"}
     figure.suptitle(text, fontsize=size, **place)
+
+
+def width(texts: Iterable[str], size: float) -> float:
+    """The inches that the widest of these texts takes, in letters of so many points."""
+    figure = Figure()
+    return max(figure.text(0, 0, text, fontsize=size).get_window_extent().width for text in texts) / figure.dpi
 
 
 def per_row(panels: int, width: float) -> int:
