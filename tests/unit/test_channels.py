@@ -161,6 +161,27 @@ def test_normalizations_of_tokens_have_channels_last(normalization):
     assert [tuple(output.shape) for output in outputs.values()][-1] == (2, C, H * W)
 
 
+OF_WHOLE_MAPS = {
+    "LayerNorm": nn.LayerNorm([C, H, W]),
+    "RMSNorm": nn.RMSNorm([C, H, W]),
+    "layer_norm": lambda x: functional.layer_norm(x, x.shape[1:]),
+    "rms_norm": lambda x: functional.rms_norm(x, [H, W]),
+}
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("normalization", OF_WHOLE_MAPS)
+def test_normalizations_of_whole_maps_leave_channels_where_they_were(normalization):
+    model = Laid(OF_WHOLE_MAPS[normalization]).eval()
+    recorder = Recorder(model)
+    assert recorder.graph
+    shapes = [(2, C, H, W)] * 3
+    assert [output.shape for output in recorder.outputs(torch.rand(2, 1, H, W)).values()] == shapes
+    recorder.graph = None
+    hooked = recorder.outputs(torch.rand(2, 1, H, W)).values()
+    assert [output.shape for output in hooked] == shapes[: len(hooked)]
+
+
 class Recurrent(nn.Module):
     """Reads the rows of an image one after the other: 3 steps."""
 

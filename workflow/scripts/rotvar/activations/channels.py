@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import map_aggregate, map_arg
+from torch.nn import functional
 
 from rotvar.activations.kinds import kind_of, name_of
 
@@ -15,10 +16,13 @@ def own_axis(target: object) -> int | None:
     """The axis of the channels in the output of an operation that decides it by itself; None where its input does.
 
     Convolutions, batch and group normalizations, poolings and upsamplings keep the channels on axis 1; fully
-    connected layers, layer and root mean square normalizations, attention and recurrent layers on the last.
+    connected layers, layer and root mean square normalizations (but of whole maps), attention and recurrent layers on
+    the last.
     """
     if isinstance(target, nn.RNNBase):
         return -1
+    if isinstance(target, nn.LayerNorm | nn.RMSNorm) and len(target.normalized_shape) > 1:
+        return None
     name = name_of(target)
     if name.removeprefix("linalg_").removeprefix("vector_") in ("norm", "normalize"):  # of vectors, on any axis
         return None
@@ -51,7 +55,7 @@ class Axes:
             return 1
         if node.op == "get_attr":  # a parameter, whose path may name any layer
             return None
-        own = own_axis(self.targets[node])
+        own = None if normalizes_maps(node, values) else own_axis(self.targets[node])
         inputs = [axis for axis in map(self.found.get, node.all_input_nodes) if axis is not None]
         if own is not None or not inputs:
             return own
@@ -82,6 +86,14 @@ class Axes:
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         target = self.targets[node]
         return target(*args, **kwargs)  # type: ignore[operator]
+
+
+def normalizes_maps(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
+    """Whether a node calls the function of a layer or root mean square normalization, over more than the last axis."""
+    if node.target not in (functional.layer_norm, functional.rms_norm):
+        return False
+    shape: Any = map_arg(node.args[1], values.get)
+    return len(shape) > 1
 
 
 def drops_an_axis(output: object, inputs: Iterable[Any]) -> bool:
