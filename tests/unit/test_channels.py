@@ -124,6 +124,7 @@ POOLED = {
     "amax": lambda x: torch.stack([x, x.flip(-1)], 1).amax(1),
     "max": lambda x: torch.stack([x, x.flip(-1)], 1).max(1)[0],
     "sum": lambda x: torch.stack([x.permute(0, 2, 3, 1)] * 4).sum(0),
+    "std": lambda x: torch.stack([x, x.flip(-1)], 1).std(1),
     "maps": lambda x: x.mean((2, 3)),
     "channels": lambda x: x.permute(0, 2, 3, 1).unflatten(3, (C, 1)).amax(4),
 }
@@ -136,6 +137,13 @@ def test_channels_are_followed_where_versions_of_an_image_are_pooled(pooled):
     outputs = Recorder(Then(lambda network, x: POOLED[pooled](x)).eval()).outputs(torch.rand(2, 1, H, W))
     layer, output = list(outputs.items())[-1]
     assert (layer.kind, output.shape[1]) == ("operation", C)
+
+
+@torch.no_grad()
+def test_where_the_channels_are_pooled_the_versions_take_their_place():
+    model = Then(lambda network, x: torch.stack([x, x, x, x, x], 1).sum(2)).eval()
+    outputs = Recorder(model).outputs(torch.rand(2, 1, H, W))
+    assert [*outputs.values()][-1].shape == (2, 5, H, W)
 
 
 @torch.no_grad()

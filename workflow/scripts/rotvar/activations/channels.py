@@ -60,7 +60,8 @@ class Axes:
         if own is not None or not inputs:
             return own
         laid_out = kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node])
-        if laid_out or drops_an_axis(output, map(values.get, node.all_input_nodes)):
+        dropped = drops_an_axis(output, map(values.get, node.all_input_nodes))
+        if laid_out or dropped:
             with suppress(Exception):  # not everything can be done with places: a table is looked up by whole numbers
                 self.marks[node] = self._laid_out(node, values)
         if not isinstance(output, Tensor):
@@ -70,6 +71,8 @@ class Axes:
         marked = self.marks.get(node)
         marked = marked[0] if isinstance(marked, tuple) else marked  # maxima, and where they are
         axes = varying(marked) if isinstance(marked, Tensor) else []
+        if dropped and isinstance(marked, Tensor) and not axes:
+            return 1  # the channels were pooled, or versions by a std, of which marks are all 0
         return axes[0] if len(axes) == 1 else inputs[0] % output.dim() or 1  # axis 0 is the batch's
 
     def _laid_out(self, node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
