@@ -355,6 +355,19 @@ def test_what_is_made_of_weights_alone_is_no_layer_where_they_are_as_many_as_ima
     recorder.run(images(5, 1, 8, 8), lambda layer, output: None)
 
 
+def test_what_has_only_the_shape_of_an_activation_is_no_layer():
+    class Remembering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cell = nn.GRUCell(8, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            rows = x.squeeze(1)
+            return self.cell(rows[:, 0], rows.new_zeros(rows.size(0), 3)) + torch.ones_like(rows[:, 0, :3])
+
+    assert names(Remembering(), images()) == ["cell", "add"]
+
+
 def test_a_layer_that_had_an_output_for_each_image_and_has_not_is_one_sentence():
     class Folding(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:

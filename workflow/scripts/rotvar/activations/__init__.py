@@ -16,7 +16,7 @@ from torch.nn.utils import parametrize
 from rotvar.activations import fusions
 from rotvar.activations.channels import Axes, own_axis
 from rotvar.activations.fusions import Fusion
-from rotvar.activations.kinds import kind_of
+from rotvar.activations.kinds import kind_of, takes_a_shape
 from rotvar.errors import InputError, out_of_memory, reason
 from rotvar.modes import evaluating
 
@@ -290,7 +290,7 @@ class _Interpreter(fx.Interpreter):
             kind = kind_of(targets[node]) if node.op in ("call_module", "call_function", "call_method") else None
             if kind:
                 name = names.of(dotted_name(node), node.op == "call_module")
-                if node in of_images:
+                if node in of_images and not takes_a_shape(targets[node]):
                     self.layers[node] = Layer(name, kind)
         self.axes = Axes(targets)
         self.fusions = {node: fusion for node, fusion in fusions.find(targets).items() if node in self.layers}

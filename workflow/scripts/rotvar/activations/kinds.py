@@ -51,3 +51,9 @@ def kind_of(target: object) -> str | None:
         if any(part in name for part in parts):
             return kind
     return "operation"
+
+
+def takes_a_shape(target: object) -> bool:
+    """Whether an operation fills a tensor of the shape of another, whose values it does not read."""
+    name = name_of(target)
+    return name.startswith("new_") or name.endswith("_like")
