@@ -184,6 +184,30 @@ def test_a_wrapped_part_of_a_network_is_seen_through(wrap):
         torch.testing.assert_close(one, other)
 
 
+class Buffered(nn.Module):
+    """Its buffers are cut to a size that it sees, or asked what they are."""
+
+    def __init__(self, asks: bool, cuts: bool) -> None:
+        super().__init__()
+        self.asks, self.cuts = asks, cuts
+        self.register_buffer("ready", torch.tensor(True))
+        self.register_buffer("places", torch.arange(20.0))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if self.asks and not self.ready:
+            return x
+        return x + self.places[: x.shape[3] if self.cuts else 8]
+
+
+@pytest.mark.parametrize(("asks", "cuts"), [(True, False), (False, True)])
+@torch.no_grad()
+def test_a_network_may_cut_its_buffers_to_a_size_or_ask_what_they_are(asks, cuts):
+    recorder = Recorder(Buffered(asks, cuts))
+    assert recorder.graph
+    assert torch.equal(recorder.run(images(), lambda layer, output: None), images() + torch.arange(8.0))
+    assert [layer.name for layer in recorder.outputs(images())] == ["add"]
+
+
 class Halved(nn.Module):
     def forward(self, weight: torch.Tensor) -> torch.Tensor:
         return weight / 2

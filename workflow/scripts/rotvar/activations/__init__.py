@@ -68,11 +68,16 @@ class Recorder:
         self.channel_axes = channel_axes or {}
         self.known: set[Layer] | None = None  # that have an output for each image, once `outputs` has found out
         self.graph: _Interpreter | None = None
-        with evaluating(model), unaltered(model):
-            try:
-                self.graph = _Interpreter(model)
-            except Exception as error:  # whatever a network does with what is no tensor
-                self._give_up(reason(error))
+        with evaluating(model):
+            for trace_buffers in (False, True):
+                try:
+                    with unaltered(model):
+                        self.graph = _Interpreter(model, trace_buffers)
+                    break
+                except Exception as error:  # whatever a network does with what is no tensor
+                    why = reason(error)
+            else:
+                self._give_up(why)
 
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
@@ -274,9 +279,13 @@ class _Tracer(fx.Tracer):
 class _Interpreter(fx.Interpreter):
     """Runs the traced graph node by node, freeing every value after its last use."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, trace_buffers: bool) -> None:
+        """trace_buffers: by name, so that they take sizes of what is traced (`places[:, : x.shape[1]]`); or by value,
+        so that the network may ask what they are (`if self.ready`)."""
         call = _Call(model)
-        graph = _Tracer().trace(call)
+        tracer = _Tracer()
+        tracer.proxy_buffer_attributes = trace_buffers
+        graph = tracer.trace(call)
         super().__init__(fx.GraphModule(call, graph))
         self.extra_traceback = False  # it would lengthen the one sentence of an InputError
         modules = dict(call.named_modules())
