@@ -394,6 +394,8 @@ def spotted(number: int, value: float) -> torch.Tensor:
         (dict(classes=["a", "b", "c"]), "class 'c' has 0 image"),
         (dict(classes=2), r"^classes is 2: give a name for each in a list, such as \[str\(n\) for n in range\(10\)\]$"),
         (dict(classes="ab"), r"^classes is ab: give a name for each in a list"),
+        (dict(classes={"a", "b"}), "^classes is {.*}: give a name for each in a list"),
+        (dict(classes={"b": 1, "a": 0}), "^classes is {'b': 1, 'a': 0}: give a name for each in a list"),
         (dict(classes=[0, 1]), "^classes: 0 is not text: give names, such as '0'$"),
         (
             dict(classes=[], images=torch.rand(0, 1, 2, 2), labels=torch.zeros(0, dtype=torch.int64)),

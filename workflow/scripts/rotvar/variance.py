@@ -4,7 +4,7 @@ else `measures`, `firing` and `equivariance` define.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 
 import numpy as np
@@ -341,7 +341,7 @@ def _check_images(
     for number, image in enumerate(images if images.is_floating_point() else []):
         if not image.isfinite().all():
             raise InputError(f"images: image {number} has pixels that are NaN or infinite: mend it, or leave it out")
-    if isinstance(classes, str) or not hasattr(classes, "__len__"):
+    if isinstance(classes, str | Set | Mapping) or not hasattr(classes, "__len__"):  # a set has no order
         raise InputError(f"classes is {classes}: give a name for each in a list, such as [str(n) for n in range(10)]")
     if not len(classes):
         raise InputError("classes has no name: name those that the labels index")
