@@ -335,6 +335,12 @@ def test_a_network_elsewhere_is_one_sentence():
         measure(nn.Conv2d(2, 3, 1, device="meta"), images, labels, classes, angles(2))
 
 
+def test_what_is_no_network_is_one_sentence():
+    _, images, labels, classes = small()
+    with pytest.raises(InputError, match=r"^the network is a function: give an nn\.Module, as its builder returns$"):
+        measure(small, images, labels, classes, angles(2))  # the builder itself
+
+
 def test_a_part_has_each_class_once():
     model, images, labels, classes = small()
     whole = sweep(model, images, labels, classes, angles(2)).table()

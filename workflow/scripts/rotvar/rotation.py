@@ -68,6 +68,8 @@ def sight(
     Images of a floating-point type are seen in that, and uint8 ones in the type of the network's first weights that are
     no whole numbers, such as float64. `mean` and `std`: C numbers each, or None.
     """
+    if not isinstance(model, nn.Module):
+        raise InputError(f"the network is a {type(model).__name__}: give an nn.Module, as its builder returns")
     weights = [*model.parameters(), *model.buffers()]
     device = weights[0].device if weights else images.device
     precise = images.dtype if images.is_floating_point() else torch.float32
