@@ -854,8 +854,10 @@ def program(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ["results", "results/demo", "../results", "../../study", "a b/ü'\"$(touch x)", "res*[1]?"],
 )
 def test_a_folder_for_results(results: str, program: Path) -> None:
-    assert list(folders.problems(results, None, program)) == []
-    assert list(folders.problems(str((program / results).resolve()), str(program.parents[1] / "mirror"), program)) == []
+    outside = {"flowers": {"folder": str(program.parents[1] / "flowers")}}
+    assert list(folders.problems(results, None, {}, program)) == []
+    whole = str((program / results).resolve())
+    assert list(folders.problems(whole, str(program.parents[1] / "mirror"), outside, program)) == []
 
 
 @pytest.mark.parametrize(
@@ -881,10 +883,13 @@ def test_a_folder_for_results(results: str, program: Path) -> None:
         ("circle/x", "where files cannot be (Too many levels of symbolic links"),
         ("x" * 300, "where files cannot be (File name too long): name another place."),
         ("../../mirror/x", "results is '../../mirror/x', which lies in data.mirror"),
+        ("flowers", "results is 'flowers', which lies in own_data.plants.folder ('flowers'): name a folder"),
+        ("../rotvar/flowers/x", "which lies in own_data.plants.folder ('flowers'): name a folder outside it."),
     ],
 )
 def test_a_folder_that_is_none_for_results(results: str, sentence: str, program: Path) -> None:
-    (found,) = folders.problems(results, str(program.parents[1] / "mirror"), program)
+    own_data = {"plants": {"folder": "flowers"}}
+    (found,) = folders.problems(results, str(program.parents[1] / "mirror"), own_data, program)
     assert sentence in found and "\n" not in found
 
 
@@ -892,14 +897,14 @@ def test_a_folder_that_is_none_for_results(results: str, sentence: str, program:
     ("mirror", "found"), [("nowhere", "does not exist"), ("README.md", "is a file"), ("~", "does not exist")]
 )
 def test_a_mirror_that_is_none(mirror: str, found: str, program: Path) -> None:
-    assert list(folders.problems("results", mirror, program)) == [
+    assert list(folders.problems("results", mirror, {}, program)) == [
         f"data.mirror is '{mirror}', which {found}: name a folder laid out as torchvision lays it out, or null."
     ]
 
 
 def test_braces_in_the_path_of_the_program(tmp_path: Path) -> None:
     folder = tmp_path / "{x}" / "rotvar"
-    assert list(folders.problems("results", None, folder)) == [
+    assert list(folders.problems("results", None, {}, folder)) == [
         f"the program is in '{folder}', but Snakemake takes {{ and }} there for wildcards: rename that folder."
     ]
 

@@ -55,7 +55,9 @@ validate(config, str(SCHEMA))  # sets the defaults
 config.update(configuration.plain(config))
 DATASETS = configuration.known(config)
 if workflow.is_main_process:  # the folders of a compute node may be others
-    stop_at([*folders.problems(config["results"], config["data"]["mirror"], Path(workflow.basedir))])
+    stop_at(
+        [*folders.problems(config["results"], config["data"]["mirror"], config["own_data"], Path(workflow.basedir))]
+    )
     runs.forget_the_dead()
 
 

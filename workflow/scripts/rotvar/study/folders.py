@@ -3,16 +3,18 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 # What the program consists of, in its own folder. Hidden folders, which hold its environment and history, are too.
 PROGRAM = ("Snakefile", "config.yaml", "workflow", "profiles", "slurm", "benchmarks", "docs", "tests")
 
 
-def problems(results: str, mirror: str | None, program: Path) -> Iterator[str]:
+def problems(results: str, mirror: str | None, own_data: dict[str, Any], program: Path) -> Iterator[str]:
     """A sentence for each reason why a study cannot be written to `results`, its data be copied from `mirror`, or the
     program run where it is.
 
-    program: the folder that the Snakefile is in. Relative paths start in the working directory.
+    own_data: as in the configuration. program: the folder that the Snakefile is in. Relative paths start in the working
+    directory.
     """
     if set("{}") & set(str(program)):
         yield f"the program is in '{program}', but Snakemake takes {{ and }} there for wildcards: rename that folder."
@@ -20,6 +22,8 @@ def problems(results: str, mirror: str | None, program: Path) -> Iterator[str]:
         yield from _of_results(results, program)
         if mirror is not None:
             yield from _of_mirror(mirror, results)
+        for name, own in own_data.items():  # what is written there would be another class
+            yield from _inside(results, f"own_data.{name}.folder", own["folder"])
     except OSError as error:  # links in a circle, a name that is too long
         places = f"results is '{results}'" + (f" and data.mirror is '{mirror}'" if mirror else "")
         yield f"{places}, where files cannot be ({error.strerror}): name another place."
@@ -57,5 +61,10 @@ def _of_mirror(mirror: str, results: str) -> Iterator[str]:
     if not folder.is_dir():
         found = "is a file" if folder.exists() else "does not exist"
         yield f"data.mirror is '{mirror}', which {found}: name a folder laid out as torchvision lays it out, or null."
-    elif Path(results).resolve().is_relative_to(folder.resolve()):
-        yield f"results is '{results}', which lies in data.mirror ('{mirror}'): name a folder outside it."
+    else:
+        yield from _inside(results, "data.mirror", mirror)
+
+
+def _inside(results: str, key: str, folder: str) -> Iterator[str]:
+    if Path(results).resolve().is_relative_to(Path(folder).resolve()):
+        yield f"results is '{results}', which lies in {key} ('{folder}'): name a folder outside it."
