@@ -301,6 +301,21 @@ def test_maps_lie_in_memory_as_chosen(width):
     assert layouts == {width == 16}
 
 
+@pytest.mark.parametrize(("size", "dtype"), [(4, torch.float32), (8, torch.bfloat16)])
+def test_a_cpu_trains_in_float32_where_maps_are_smaller_than_a_stride(size, dtype):
+    """There oneDNN leaves a part of the gradient of bfloat16 as it found the memory; of 4 pixels layer4 sees one."""
+    model, dtypes = models.build("resnet", 1, size, 2, width=4), set()
+
+    def hook(module, given, output):
+        if module.training:
+            dtypes.add(output.dtype)
+
+    model.conv1.register_forward_hook(hook)
+    images, labels = bright_and_dark().images[..., :size, :size], bright_and_dark().labels
+    train(model, Dataset(images, labels, ("dark", "bright")), epochs=1, precision="bfloat16")
+    assert dtypes == {dtype}
+
+
 # failure
 
 

@@ -1,5 +1,6 @@
 """A network in training: one step after the other, and everything that going on from any of them needs."""
 
+import logging
 import math
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -10,9 +11,12 @@ from torch import Tensor, nn
 from rotvar import devices, generators
 from rotvar.data.packed import Dataset, normalization
 from rotvar.errors import InputError, out_of_memory
+from rotvar.modes import evaluating
 from rotvar.rotation import present
 from rotvar.training.flips_and_crops import flip_and_crop
 from rotvar.transformations import Transformation
+
+log = logging.getLogger("rotvar")
 
 
 class Trainer:
@@ -45,6 +49,9 @@ class Trainer:
         model.to(memory_format=self.layout)  # type: ignore[call-overload]
         parameters, self.settled = thaw(model, trained)
         self.optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
+        if self.device.type == "cpu" and precision != "float32" and not trains_in_bfloat16(model, data.images):
+            log.info("training in float32: bfloat16 gives wrong gradients where maps are smaller than a stride")
+            precision = "float32"
         self.autocast = devices.autocast(self.device, precision)
         self.generator = torch.Generator().manual_seed(seed)
         # Of an epoch. No batch is a single image, of which batch normalization has no variance
@@ -200,3 +207,29 @@ def memory_format(model: nn.Module, device: torch.device) -> torch.memory_format
         for module in model.modules()
     )
     return torch.contiguous_format if unsafe else torch.channels_last
+
+
+def trains_in_bfloat16(model: nn.Module, images: Tensor) -> bool:
+    """Whether a CPU can train a network on `images` (N x C x H x W) in bfloat16.
+
+    It cannot where a convolution meets maps that are smaller than its stride. Part of its weights never meets a map
+    then, and instead of a gradient of 0 for these oneDNN leaves what was in the memory.
+    """
+    strided = [
+        module
+        for module in model.modules()
+        if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1
+    ]
+    small: list[bool] = []
+
+    def look(module: nn.Conv2d, given: tuple[Tensor, ...]) -> None:
+        small.extend(min(maps.shape[-2:]) < max(module.stride) for maps in given)
+
+    hooks = [module.register_forward_pre_hook(look) for module in strided]
+    try:
+        with evaluating(model), torch.no_grad():
+            model(torch.zeros(2, *images.shape[1:], device=next(model.parameters()).device))
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return not any(small)
