@@ -1,10 +1,12 @@
 """The maps that a network makes of an image at each angle, and which channels are worth a look."""
 
 import math
+import runpy
 
 import pandas as pd
 import pytest
 import torch
+from copies import ROOT
 from torch import nn
 
 from rotvar import models, variance
@@ -175,6 +177,14 @@ def units(*values: tuple[float, float]) -> pd.DataFrame:
 )
 def test_the_extremes_are_among_the_channels_that_respond(layer, chosen):
     assert {choice: row["unit"] for choice, row in feature_maps.extremes(layer).items()} == chosen
+
+
+def test_maps_of_no_image_are_one_sentence():
+    script = runpy.run_path(str(ROOT / "workflow" / "scripts" / "record_feature_maps.py"))
+    with pytest.raises(
+        InputError, match=r"^figures\.feature_maps\.images is \[\], so that there are no maps to record"
+    ):
+        script["record_feature_maps"](None, "variance.parquet", [], [], 4, "maps.parquet")
 
 
 def test_the_network_stays_in_its_mode():
