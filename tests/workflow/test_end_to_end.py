@@ -48,7 +48,7 @@ def snippets() -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("snippet", "library"), list(zip(snippets(), ["pandas", "rotvar", "pandas", "duckdb", "polars"], strict=True))
+    ("snippet", "library"), list(zip(snippets(), ["pandas", "rotvar", "duckdb", "polars"], strict=True))
 )
 def test_the_documented_readers_read_a_study(snippet: str, library: str, study: Path) -> None:
     assert re.search(rf"^(import|from) {library}\b", snippet, re.M)
