@@ -82,8 +82,8 @@ def retrain(
     `training.train` takes it, the augmentation included). `mean` and `std`: C, of the training set.
 
     checkpoint: where the schemes that are done are kept, and beside it the state of the one in training; a retraining
-    that finds them goes on from there, and ends with the bits it would have ended with. SIGTERM and SIGINT raise
-    Interrupted, as in `training.train`. Remove the checkpoint when the result is kept.
+    that finds them goes on from there, to the same bits where `training.train` says so. SIGTERM and SIGINT raise
+    Interrupted, as there. Remove the checkpoint when the result is kept.
 
     Returns a row for each scheme and test set (the two of the accuracy table): scheme, layer_index and kind of the
     layer (missing and GROUP in a group), parameters (how many were trained), test (unrotated, rotated), n (images),

@@ -1,6 +1,6 @@
 """Training of one network on the images as they are or, each by its own random angle, rotated, or otherwise changed.
 
-A training that is interrupted goes on from its checkpoint, and ends with the bits it would have ended with.
+A training that is interrupted goes on from its checkpoint.
 """
 
 import logging
