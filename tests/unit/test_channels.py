@@ -147,6 +147,17 @@ def test_where_the_channels_are_pooled_the_versions_take_their_place():
 
 
 @torch.no_grad()
+def test_a_spatial_transformer_reads_places_of_two_coordinates_and_has_the_channels_of_its_input():
+    def transformed(network: nn.Module, x: Tensor) -> Tensor:
+        grid = functional.affine_grid(x.flatten(1)[:, :6].view(-1, 2, 3), x.size(), align_corners=False)
+        return functional.grid_sample(x, grid, align_corners=False)
+
+    outputs = Recorder(Then(transformed).eval()).outputs(torch.rand(2, 1, H, W))
+    shapes = {layer.name: tuple(output.shape) for layer, output in outputs.items()}
+    assert shapes == {"conv": (2, C, H, W), "affine_grid": (2, 2, H, W), "grid_sample": (2, C, H, W)}
+
+
+@torch.no_grad()
 @pytest.mark.filterwarnings("ignore:.*upsample_bilinear.*deprecated")
 def test_an_upsampling_has_channels_on_axis_1():
     model = Then(lambda network, x: functional.upsample_bilinear(x, scale_factor=2)).eval()

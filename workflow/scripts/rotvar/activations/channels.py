@@ -11,13 +11,15 @@ from torch.nn import functional
 
 from rotvar.activations.kinds import kind_of, name_of
 
+LAST = ("linear", "layernorm", "layer_norm", "rmsnorm", "rms_norm", "attention", "affine_grid")
+
 
 def own_axis(target: object) -> int | None:
     """The axis of the channels in the output of an operation that decides it by itself; None where its input does.
 
     Convolutions, batch and group normalizations, poolings and upsamplings keep the channels on axis 1; fully
-    connected layers, layer and root mean square normalizations (but of whole maps), attention and recurrent layers on
-    the last.
+    connected layers, layer and root mean square normalizations (but of whole maps), attention, recurrent layers and
+    grids of places on the last.
     """
     if isinstance(target, nn.RNNBase):
         return -1
@@ -28,7 +30,7 @@ def own_axis(target: object) -> int | None:
         return None
     if name.endswith("2d") or "upsampl" in name:  # torchvision's LayerNorm2d, too
         return 1
-    if any(part in name for part in ("linear", "layernorm", "layer_norm", "rmsnorm", "rms_norm", "attention")):
+    if any(part in name for part in LAST):
         return -1
     if any(part in name for part in ("conv", "norm", "pool")):
         return 1
