@@ -147,6 +147,22 @@ def test_where_the_channels_are_pooled_the_versions_take_their_place():
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("together", [True, False], ids=["queries and keys in one", "by themselves"])
+def test_the_heads_of_an_attention_by_hand_are_the_units_of_its_scores(together):
+    def attending(network: nn.Module, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).mT  # N x 12 x 6
+        if together:
+            queries, keys = tokens.view(-1, H * W, 2, 3, 1).permute(2, 0, 3, 1, 4).unbind(0)
+        else:
+            queries = keys = tokens.view(-1, H * W, 3, 2).transpose(1, 2)
+        return (queries @ keys.transpose(-2, -1)).softmax(-1) @ keys
+
+    outputs = Recorder(Then(attending).eval()).outputs(torch.rand(2, 1, H, W))
+    units = {layer.name: output.shape[1] for layer, output in outputs.items()}
+    assert units == {"conv": C, "matmul": 3, "softmax": 3, "matmul_1": 3}
+
+
+@torch.no_grad()
 def test_a_spatial_transformer_reads_places_of_two_coordinates_and_has_the_channels_of_its_input():
     def transformed(network: nn.Module, x: Tensor) -> Tensor:
         grid = functional.affine_grid(x.flatten(1)[:, :6].view(-1, 2, 3), x.size(), align_corners=False)

@@ -72,10 +72,12 @@ class Axes:
             return None  # one number an image: a sum over all positions, a slice
         marked = self.marks.get(node)
         marked = marked[0] if isinstance(marked, tuple) else marked  # maxima, and where they are
-        axes = varying(marked) if isinstance(marked, Tensor) else []
-        if dropped and isinstance(marked, Tensor) and not axes:
-            return 1  # the channels were pooled, or versions by a std, of which marks are all 0
-        return axes[0] if len(axes) == 1 else inputs[0] % output.dim() or 1  # axis 0 is the batch's
+        if isinstance(marked, Tensor):
+            if axes := varying(marked):
+                return axes[0]  # the first where a layout splits the channels: the heads of an attention
+            if dropped:
+                return 1  # the channels were pooled, or versions by a std, of which marks are all 0
+        return inputs[0] % output.dim() or 1  # axis 0 is the batch's
 
     def _laid_out(self, node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
         """What `node` gives where every activation is the number of its channel."""
@@ -118,5 +120,5 @@ def numbered(value: Any, axis: int) -> Any:
 
 
 def varying(marked: Tensor) -> list[int]:
-    """The axes along which a tensor changes."""
-    return [axis for axis in range(marked.dim()) if (marked != marked.narrow(axis, 0, 1)).any()]
+    """The axes along which a tensor changes, but for that of the batch."""
+    return [axis for axis in range(1, marked.dim()) if (marked != marked.narrow(axis, 0, 1)).any()]
