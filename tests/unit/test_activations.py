@@ -392,15 +392,33 @@ def test_what_has_only_the_shape_of_an_activation_is_no_layer():
     assert names(Remembering(), images()) == ["cell", "add"]
 
 
-def test_a_layer_that_had_an_output_for_each_image_and_has_not_is_one_sentence():
-    class Folding(nn.Module):
+def test_two_versions_in_front_of_the_images_are_not_taken_for_two_images():
+    class Versions(nn.Module):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
-            return functional.relu(x.flatten().view(2, -1))
+            return torch.stack([x, x.flip(-1)]).relu().mean(0)
 
-    recorder = Recorder(Folding())
-    recorder.outputs(images())
-    with pytest.raises(InputError, match="layer relu gives 2 x 160 for 5 images, though .* leave it out"):
-        recorder.run(images(5, 1, 8, 8), lambda layer, output: None)
+    recorder, shown = Recorder(Versions()), []
+    assert [layer.name for layer in recorder.outputs(images(2, 1, 8, 8))] == ["mean"]
+    recorder.run(images(5, 1, 8, 8), lambda layer, output: shown.append(layer.name))
+    assert shown == ["mean"]
+
+
+def test_a_layer_that_had_an_output_for_each_image_and_has_not_is_one_sentence():
+    class Routing(nn.Module):
+        """Only bright images go through the layer."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.relu(x[x.sum((1, 2, 3)) > 0])
+
+    recorder, batch = Recorder(Routing()), torch.ones(5, 1, 8, 8)
+    recorder.outputs(batch[:2])
+    batch[0] = 0
+    with pytest.raises(InputError, match="layer relu gives 4 x 1 x 8 x 8 for 5 images, though .* leave it out"):
+        recorder.run(batch, lambda layer, output: None)
 
 
 def test_through_hooks_a_weight_is_no_activation():

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeGuard
 
+import torch
 from torch import Tensor, fx, jit, nn
 from torch.nn.utils import parametrize
 
@@ -112,14 +113,17 @@ class Recorder:
         """Every layer that is shown, in execution order, with its output for `batch`: a tensor on the device "meta", of
         which the shape matters.
 
-        From then on these layers are shown and no others: with another number of images, something else could have by
-        chance as many rows as there are images.
+        From then on these layers are shown and no others: something else could have by chance as many rows as there are
+        images, so one image more is looked at, too.
         """
         self.known = None
         if self.graph:
             self._try_trace(batch)
         found: dict[Layer, Tensor] = {}
         self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
+        of_more: set[Layer] = set()
+        self.run(torch.cat([batch, batch[:1]]), lambda layer, output: of_more.add(layer))
+        found = {layer: output for layer, output in found.items() if layer in of_more}
         self.known = set(found)
         return found
 
