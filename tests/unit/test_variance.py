@@ -516,7 +516,7 @@ class Broken(nn.Module):
 
 def test_other_errors_of_a_network_are_its_own():
     with pytest.raises(KeyError, match="weights"):
-        measure(Broken(), torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1]), "ab", angles(2))
+        measure(Broken(), torch.rand(4, 1, 5, 5), torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(2))
 
 
 def test_statistics_that_would_not_fit_are_refused_before_the_sweep(monkeypatch):
