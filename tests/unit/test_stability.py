@@ -81,12 +81,12 @@ def test_layers_that_do_not_fit_together_take_several_passes_to_the_same_result(
     forward = model.conv1.forward
     monkeypatch.setattr(model.conv1, "forward", lambda x: passes.append(len(x)) or forward(x))
     whole = stability.measure(model, images(), angles(4), replicates=20)
-    looks, first = [n for n in passes if n == 2], [n for n in passes if n > 2]
+    looks, first = [n for n in passes if n <= 3], [n for n in passes if n > 3]
     largest = stability.state_bytes(8, 4, 20)  # the fifth convolution, of four times the width, is the largest
     parts = stability.measure(model, images(), angles(4), replicates=20, pass_bytes=largest)
     pd.testing.assert_frame_equal(parts, whole, check_exact=True)
     assert sum(first) == 4 * IMAGES
-    assert len(passes) - 2 * len(looks) > 6 * len(first)  # a look, of two images, sees which layers there are
+    assert len(passes) - 2 * len(looks) > 6 * len(first)  # a look, of two images or three, sees which layers there are
 
 
 def test_what_does_not_fit_is_refused_before_the_first_pass(monkeypatch):
