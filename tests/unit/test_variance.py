@@ -344,8 +344,10 @@ def test_what_is_no_network_is_one_sentence():
 def test_a_part_has_each_class_once():
     model, images, labels, classes = small()
     whole = sweep(model, images, labels, classes, angles(2)).table()
-    twice = sweep(model, images, labels, classes, angles(2), part=[*range(len(classes)), 0]).table()
-    pd.testing.assert_frame_equal(twice, whole)
+    for part in ([*range(len(classes)), 0], labels):
+        pd.testing.assert_frame_equal(sweep(model, images, labels, classes, angles(2), part=part).table(), whole)
+    with pytest.raises(InputError, match=r"^part cannot be made a tensor \(.*\): give numbers$"):
+        sweep(model, images, labels, classes, angles(2), part=classes)
     with pytest.raises(InputError, match=r"^part has the classes \[0, 9\], but they are numbered from 0 to "):
         sweep(model, images, labels, classes, angles(2), part=[9, 0])
     with pytest.raises(InputError, match="^part has no class: name some"):

@@ -285,7 +285,7 @@ def _run_in_parts(run: Callable[[Tensor, Done], None], batch: Tensor, done: Done
 
 def _checked_part(part: Iterable[int] | None, classes: Sequence[str]) -> list[int]:
     """The classes of a part, each once, in order."""
-    labels = sorted(set(range(len(classes)) if part is None else part))
+    labels = sorted(set(range(len(classes)) if part is None else _tensor([*part], "part").tolist()))
     if not labels:
         raise InputError("part has no class: name some by their numbers, or leave it out to measure all")
     if not set(labels) <= set(range(len(classes))):
