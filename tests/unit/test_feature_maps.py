@@ -68,6 +68,14 @@ def test_the_network_sees_the_image_in_its_own_type(kind):
     torch.testing.assert_close(pictures(table, "conv1", MOST), expected[:, unit].float())
 
 
+def test_several_strata_at_a_time_are_one_sentence():
+    model = network()
+    whole = variance.measure(model, IMAGES, LABELS, ("a", "b"), angles(4), aggregations=["spatial"])
+    sentence = "^variance has several rows of a unit: choose those of one stratum and one aggregation$"
+    with pytest.raises(InputError, match=sentence):
+        feature_maps.record(model, IMAGES[3], angles(4), whole)
+
+
 def test_a_float_image_is_shown_in_its_own_type():
     model = network().bfloat16()
     image = IMAGES[3].to(torch.bfloat16) / 255

@@ -42,9 +42,11 @@ def record(
     The first rows are the image itself, rotated but not normalized (`INPUT`, layer_index -1, unit: its C channels);
     then comes each layer, in execution order, with its channels `MOST` and `LEAST` as `extremes` finds them.
 
-    Raises InputError for a pattern that no layer with maps matches, for patterns that match too many, and where no
-    convolution has maps.
+    Raises InputError for a pattern that no layer with maps matches, for patterns that match too many, where no
+    convolution has maps, and for several strata or aggregations at a time.
     """
+    if variance.duplicated(["layer", "unit"]).any():
+        raise InputError("variance has several rows of a unit: choose those of one stratum and one aggregation")
     device, seen_as, mean, std = sight(model, image, mean, std)
     batch = image.to(device).repeat(len(angles), 1, 1, 1)
     shown, seen = present(batch, angles), present(batch, angles, mean, std).to(seen_as)
