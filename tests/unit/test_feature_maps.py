@@ -189,9 +189,7 @@ def test_the_extremes_are_among_the_channels_that_respond(layer, chosen):
 
 def test_maps_of_no_image_are_one_sentence():
     script = runpy.run_path(str(ROOT / "workflow" / "scripts" / "record_feature_maps.py"))
-    with pytest.raises(
-        InputError, match=r"^figures\.feature_maps\.images is \[\], so that there are no maps"
-    ):
+    with pytest.raises(InputError, match=r"^figures\.feature_maps\.images is \[\], so that there are no maps"):
         script["record_feature_maps"](None, "variance.parquet", [], [], 4, "maps.parquet")
 
 
