@@ -84,6 +84,17 @@ def test_accuracies_are_written_in_black_on_pale_bars() -> None:
     assert [text.get_color() for text in axes.texts[::2]] == ["white", "white", "black", "black", "white", "black"]
 
 
+def test_the_accuracy_of_a_low_bar_stands_above_it_and_above_its_std() -> None:
+    """Below, the bar would end in the middle of the figures, and its line go through them."""
+    rows = [("0", "a", 100, correct, "rotated", seed) for seed, correct in enumerate((4, 8))]
+    (axes,) = (figure := accuracy_bars(table(rows))).axes
+    figure.draw_without_rendering()
+    (text,) = axes.texts
+    _, end = axes.collections[0].get_segments()[0]  # of the unrotated test set; there is no other
+    assert text.get_color() == "black"
+    assert text.get_window_extent().y0 > axes.transData.transform(end)[1]
+
+
 def test_seeds_are_a_mean_and_a_standard_deviation() -> None:
     (axes,) = (figure := accuracy_bars(TWO_SEEDS)).axes
     assert axes.patches[0].get_height() == pytest.approx(0.6)

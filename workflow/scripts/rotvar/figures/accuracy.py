@@ -15,6 +15,7 @@ from rotvar.summary import accuracy_by_test, over_seeds
 
 _GROUP, _BAR = 0.86, 0.36  # shares of the distance of the groups: of a group, and of the widest bar
 _WRITTEN = 0.46  # inches of a bar that its accuracy can be written on
+_LOW = 0.1  # a bar below this accuracy has it above itself
 
 
 @theme.themed
@@ -40,11 +41,12 @@ def accuracy_bars(accuracy: pd.DataFrame, published: pd.DataFrame | None = None)
         axes.bar(x, ours["accuracy"], bar * 0.94, color=colours[training])
         if ours["std"].notna().any():
             axes.errorbar(x, ours["accuracy"], ours["std"], fmt="none", ecolor="black", elinewidth=1, capsize=3)
-        for place, share in zip(x, ours["accuracy"], strict=True):
+        for place, share, std in zip(x, ours["accuracy"], ours["std"].fillna(0), strict=True):
             if np.isfinite(share):
                 look: dict[str, Any] = {"ha": "center", "va": "bottom", "fontsize": 8}
-                colour = theme.on(colours[training]) if share > 0.08 else "black"
-                axes.text(place, 0.02, f"{share:.1%}", color=colour, **look)
+                low = share < _LOW
+                colour = "black" if low else theme.on(colours[training])
+                axes.text(place, share + std + 0.01 if low else 0.02, f"{share:.1%}", color=colour, **look)
         if theirs is not None:
             points = theirs[theirs["training"] == training].set_index("test").reindex(list(TESTS))["accuracy"]
             axes.plot(x, points, markersize=6, **theme.PUBLISHED)
