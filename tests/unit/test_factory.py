@@ -324,13 +324,16 @@ def test_a_training_begins_with_tied_weights_that_stand_in_a_file_once(here):
             dict(nn.Sequential(nn.Conv2d(1, 2, 3)).state_dict()),
             r"0.weight is .2, 1, 3, 3., but must be .2, 3, 3, 3.",
         ),
-        (None, "does not hold weights for this network"),
     ],
 )
 def test_weights_of_another_network_are_refused(here, tensors, says):
-    if tensors is None:
-        (here / "other").write_bytes(b"no tensors")
-    else:
-        save_file(tensors, here / "other")
+    save_file(tensors, here / "other")
     with pytest.raises(InputError, match=says):
         models.start_from(factory.build("my_networks:small", **SHAPE), here / "other")
+
+
+def test_weights_that_torch_saved_are_refused_with_what_saves_safetensors(here):
+    model = factory.build("my_networks:small", **SHAPE)
+    torch.save(model.state_dict(), "weights.pth")
+    with pytest.raises(InputError, match=r"^weights.pth is no safetensors file .*: write one with .*save_model$"):
+        models.start_from(model, "weights.pth")

@@ -143,7 +143,11 @@ def start_from(model: nn.Module, path: str | Path) -> None:
         weights |= {name: one for name, one in state.items() if name not in weights and _memory(one) in given}
         _check_shapes(model, weights)
         model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, ValueError) as error:
+    except SafetensorError as error:
+        raise InputError(
+            f"{path} is no safetensors file ({reason(error)}): write one with safetensors.torch.save_model"
+        ) from error
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
             f"{path} does not hold weights for this network ({reason(error)}): name another file"
         ) from error
