@@ -201,6 +201,7 @@ OF_WHOLE_MAPS = {
     "RMSNorm": nn.RMSNorm([C, H, W]),
     "layer_norm": lambda x: functional.layer_norm(x, x.shape[1:]),
     "rms_norm": lambda x: functional.rms_norm(x, [H, W]),
+    "by keyword": lambda x: functional.layer_norm(x, normalized_shape=[C, H, W]),
 }
 
 

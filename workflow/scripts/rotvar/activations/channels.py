@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from rotvar.activations.kinds import kind_of, name_of
 
+# Parts of the names of what has its channels on the last axis
 LAST = ("linear", "layernorm", "layer_norm", "rmsnorm", "rms_norm", "attention", "affine_grid")
 
 
@@ -99,7 +100,8 @@ def normalizes_maps(node: fx.Node, values: Mapping[fx.Node, Any]) -> bool:
     """Whether a node calls the function of a layer or root mean square normalization, over more than the last axis."""
     if node.target not in (functional.layer_norm, functional.rms_norm):
         return False
-    shape: Any = map_arg(node.args[1], values.get)
+    given = node.kwargs["normalized_shape"] if "normalized_shape" in node.kwargs else node.args[1]
+    shape: Any = map_arg(given, values.get)
     return len(shape) > 1
 
 
