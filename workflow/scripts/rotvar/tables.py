@@ -83,9 +83,7 @@ def layers(values: pd.DataFrame) -> pd.DataFrame:
     `stratified`), aggregation, layer_index, layer, kind, seeds, normalized_variance, std.
     """
     ours = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "normalized_variance")
-    keys = _keys(ours)
-    ours = ours.sort_values([*keys, "layer_index"], key=_rank, ignore_index=True)
-    return ours[[*keys, "layer_index", "layer", "kind", "seeds", "normalized_variance", "std"]]
+    return _in_order(ours, ["layer_index"], ["layer", "kind", "seeds", "normalized_variance", "std"])
 
 
 def transformations(values: pd.DataFrame) -> pd.DataFrame:
@@ -102,10 +100,9 @@ def stability(values: pd.DataFrame) -> pd.DataFrame:
 
     `values` is what `differences.summarize` gives, of all networks; its columns, in the order of the other tables.
     """
-    keys = _keys(values := values.copy())
-    places = [*keys, "layer_index", "layer", "kind"]
-    values = values.sort_values([*keys, "layer_index"], key=_rank, ignore_index=True)
-    return values[[*places, *(name for name in values.columns if name not in places)]]
+    first = [*_ORDER, "layer_index", "layer", "kind"]
+    others = [name for name in values.columns if name not in first]
+    return _in_order(values, ["layer_index"], ["layer", "kind", *others])
 
 
 def transfer(values: pd.DataFrame) -> pd.DataFrame:
@@ -125,10 +122,8 @@ def retraining(values: pd.DataFrame) -> pd.DataFrame:
     `values` is what `summary.beside_from_start` gives, of all networks. Columns: dataset, model, training, retrained
     (under which training), scheme (layers in execution order), kind, parameters, test, seeds, accuracy, std.
     """
-    ours = over_seeds(values, "accuracy")
-    _keys(ours)
     networks = ["dataset", "model", "training", "retrained"]
-    ours = ours.sort_values(networks, key=_rank, ignore_index=True, kind="stable")
+    ours = over_seeds(values, "accuracy").sort_values(networks, key=_rank, ignore_index=True, kind="stable")
     return ours[[*networks, "scheme", "kind", "parameters", "test", "seeds", "accuracy", "std"]]
 
 
@@ -138,10 +133,7 @@ def emergence(values: pd.DataFrame) -> pd.DataFrame:
     `values` is what `summary.layer_means` gives, of all networks, one seed and the stratum `all`. Columns: dataset,
     model, training, aggregation, epoch, layer_index, layer, kind, normalized_variance.
     """
-    keys = _keys(values := values.drop(columns="stratum"))
-    places = [*keys, "epoch", "layer_index"]
-    values = values.sort_values(places, key=_rank, ignore_index=True)
-    return values[[*places, "layer", "kind", "normalized_variance"]]
+    return _in_order(values.drop(columns="stratum"), ["epoch", "layer_index"], ["layer", "kind", "normalized_variance"])
 
 
 def write(table: pd.DataFrame, *paths: str | Path, caption: str = "") -> None:
@@ -186,25 +178,21 @@ def read(path: str | Path) -> pd.DataFrame:
 
 def _global_values(values: pd.DataFrame) -> pd.DataFrame:
     ours = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
-    keys = _keys(ours)
-    return ours.sort_values(keys, key=_rank, ignore_index=True)[[*keys, "seeds", "global_variance", "std"]]
+    return _in_order(ours, [], ["seeds", "global_variance", "std"])
 
 
 def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:
-    ours = over_seeds(values, value)
-    keys = _keys(ours)
     theirs = published()[value].rename(columns={value: "published"})
-    table = ours.merge(theirs, how="left", on=[name for name in keys if name in theirs.columns])
+    table = over_seeds(values, value).merge(theirs, how="left")
     table["difference"] = table[value] - table["published"]
-    table = table.sort_values(keys, key=_rank, ignore_index=True)
-    return table[[*keys, "seeds", value, "std", "published", "difference"]]
+    return _in_order(table, [], ["seeds", value, "std", "published", "difference"])
 
 
-def _keys(table: pd.DataFrame) -> list[str]:
-    """The columns that tell networks, strata and aggregations apart; they become text."""
-    keys = [name for name in _ORDER if name in table.columns]
-    table[keys] = table[keys].astype(str)
-    return keys
+def _in_order(table: pd.DataFrame, within: list[str], others: list[str]) -> pd.DataFrame:
+    """The columns that tell networks, strata and aggregations apart, `within` and `others`; rows sorted by all but the
+    others."""
+    keys = [name for name in _ORDER if name in table.columns] + within
+    return table.sort_values(keys, key=_rank, ignore_index=True)[[*keys, *others]]
 
 
 def _rank(column: pd.Series) -> pd.Series:
@@ -212,7 +200,7 @@ def _rank(column: pd.Series) -> pd.Series:
     known = _ORDER.get(str(column.name))
     if known is None:  # a number
         return column
-    return column.map(lambda name: (known.index(name) if name in known else len(known), name))
+    return column.astype(str).map(lambda name: (known.index(name) if name in known else len(known), name))
 
 
 def presentable(table: pd.DataFrame) -> pd.DataFrame:
