@@ -119,16 +119,7 @@ def test_class_names(figure: str, classes: list[str]) -> None:
 @pytest.mark.parametrize("figure", VARIANCE_FIGURES)
 def test_a_table_straight_from_the_measure(figure: str) -> None:
     table = variance({"": {"conv": [0.5, 1.0], "fc": [1.0]}}, ["all", "stratified", "0 - zero"], BOTH)
-    partitions = ["training", "dataset", "model", "seed"]
-    if figure in (
-        "global_variance",
-        "transformations",
-        "transfer",
-        "transfer_layers",
-        "depth",
-    ):  # which compare networks
-        partitions = ["training", "seed"]
-    is_whole(VARIANCE_FIGURES[figure](table.drop(columns=partitions)))
+    is_whole(VARIANCE_FIGURES[figure](table.drop(columns=["training", "dataset", "model", "seed"])))
 
 
 @pytest.mark.parametrize("draw", [accuracy_bars, accuracy_by_angle, accuracy_polar])

@@ -12,6 +12,7 @@ from rotvar import summary
 from rotvar.figures import theme
 from rotvar.figures.depth import by_depth
 from rotvar.figures.global_variance import global_variance
+from rotvar.figures.transformations import transformations
 
 STRATA = ["all", "stratified"]
 
@@ -149,3 +150,17 @@ def test_one_layer_and_nothing_finite() -> None:
     assert figure.axes[0].get_ylim() == (0.0, 1.0)
     figure = by_depth(summary.layer_means(variance({"rotated": {"conv": [0.5]}})), "mean")
     assert figure.axes[0].lines[0].get_ydata().tolist() == [0.5]
+
+
+def test_a_network_without_a_name_is_drawn_without_one() -> None:
+    """What `variance.measure` gives says neither which data set, model nor training it is of."""
+    table = variance({"": {"conv": [0.5, 1.0], "fc": [3.0]}}).drop(columns=["training", "dataset", "model", "seed"])
+    (axes,) = (figure := by_depth(summary.layer_means(table), "mean")).axes
+    assert axes.collections[0].get_offsets().tolist() == [[0.0, 0.75], [1.0, 3.0]]
+    key = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert key == ["mean of a tenth of the depth", "one layer"]
+    values = summary.global_variance(table)
+    (axes,) = global_variance(values).axes
+    assert axes.containers[0].lines[0].get_ydata().tolist() == [1.5]
+    values = pd.concat(values.assign(transformation=name) for name in ("rotation", "scale"))
+    assert transformations(values, "mean").axes[0].get_images()[0].get_array().tolist() == [[1.5, 1.5]]

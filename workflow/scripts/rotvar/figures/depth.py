@@ -23,7 +23,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
     joins the means of the layers in each tenth of the depth, and with several seeds the band reaches one standard
     deviation (n - 1) to either side. A column of panels per data set, a row per training.
     """
-    table = theme.choose(means, aggregation=aggregation, stratum=stratum)
+    table = theme.named(theme.choose(means, aggregation=aggregation, stratum=stratum), "dataset", "model")
     points = over_seeds(table, "normalized_variance")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     trainings = list(theme.trainings(table))
@@ -53,6 +53,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
     key = [
         Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))
         for model in models
+        if model
     ]
     disc: dict[str, Any] = {"color": "#777777", "marker": "o"}  # for the marks of all models
     key.append(Line2D([], [], label="mean of a tenth of the depth", markersize=_TENTH, **disc))

@@ -28,6 +28,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     `mean`.
     """
     table = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
+    table = theme.named(table, "dataset", "model")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     aggregations = theme.distinct(table["aggregation"].unique())
     trainings = list(theme.trainings(table))

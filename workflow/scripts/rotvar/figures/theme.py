@@ -245,6 +245,11 @@ def choose(table: pd.DataFrame, **chosen: str) -> pd.DataFrame:
     return table
 
 
+def named(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
+    """The table with all of these columns: of one that it lacks, every row has the name ""."""
+    return table.assign(**{name: "" for name in columns if name not in table.columns})
+
+
 def at(table: pd.DataFrame, place: dict[str, str]) -> pd.DataFrame:
     """The rows at this place; a column that the table lacks does not tell rows apart."""
     for name, value in place.items():

@@ -27,7 +27,7 @@ def transfer(values: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fi
     Raises InputError where the table holds no such stratum or aggregation.
     """
     shown = theme.choose(values, stratum=stratum, aggregation=aggregation)
-    table = over_seeds(shown, "global_variance")
+    table = theme.named(over_seeds(shown, "global_variance"), "dataset", "model")
     models, trainings = theme.in_order(table["model"], MODELS), list(theme.trainings(table))
     rows, columns = (theme.in_order(table[name], DATASETS) for name in ("dataset", "measured_on"))
     row_names, column_names = ([theme.shorten(theme.dataset_title(name), 20) for name in x] for x in (rows, columns))
@@ -77,7 +77,7 @@ def transfer_by_layer(means: pd.DataFrame, aggregation: str, stratum: str = "all
     """
     shown = theme.choose(means, stratum=stratum, aggregation=aggregation)
     theme.one(shown, "dataset", "model")
-    table = over_seeds(shown, "normalized_variance")
+    table = theme.named(over_seeds(shown, "normalized_variance"), "dataset")
     layers = layer_axis.layers(table)
     trainings = theme.trainings(table)
     own = str(table["dataset"].iloc[0])

@@ -22,7 +22,7 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
     Raises InputError where the table holds no such stratum or aggregation.
     """
     shown = theme.choose(values, stratum=stratum, aggregation=aggregation)
-    table = over_seeds(shown, "global_variance")
+    table = theme.named(over_seeds(shown, "global_variance"), "dataset", "model", "training")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     columns = theme.in_order(table["transformation"], ["rotation"])
     rows = list(theme.trainings(table))
@@ -43,7 +43,7 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
         drawn.append(means)
         image = scale.matrix(axes, means, stds, end, row_names, column_names)
         names = (theme.dataset_title(datasets[column]), theme.model_title(models[row]))
-        axes.set_title("\n".join(theme.shorten(name, theme.LETTERS) for name in names))
+        axes.set_title("\n".join(theme.shorten(name, theme.LETTERS) for name in names if name))
     figure.supylabel("trained", fontsize=9)
     for axes in grid[-1]:
         axes.set_xlabel("measured under")
@@ -59,7 +59,5 @@ def transformations(values: pd.DataFrame, aggregation: str, stratum: str = "all"
 
 
 def _cells(network: pd.DataFrame, value: str, trainings: list[str], transformations: list[str]) -> np.ndarray:
-    if "training" not in network.columns:
-        network = network.assign(training="")
     cells = network.pivot(index="training", columns="transformation", values=value)
     return cells.reindex(index=trainings, columns=transformations).to_numpy(np.float64)
