@@ -57,6 +57,21 @@ def test_partition_columns_come_from_the_whole_path(tmp_path: Path, part: str) -
     assert table.iloc[0][["dataset", "model", "training", "seed"]].tolist() == ["mnist", "vgg16", "rotated", 2]
 
 
+@pytest.mark.parametrize("above", ["seed=abc", "seed=7", "model=big", "run=2"])
+def test_a_folder_above_the_results_is_no_partition(above: str, tmp_path: Path) -> None:
+    table = results.read(study(tmp_path / above / "results"), seed=[2])
+    assert list(table.columns) == [*TABLE.columns, "dataset", "model", "training", "seed"]
+    assert table.iloc[0][["dataset", "model", "training", "seed"]].tolist() == ["mnist", "vgg16", "rotated", 2]
+
+
+def test_partitions_of_a_path_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(study(tmp_path))
+    whole = results.read(tmp_path)
+    assert results.read("dataset=mnist").equals(whole)
+    monkeypatch.chdir("dataset=mnist/model=vgg16")
+    assert results.read(".").equals(whole)
+
+
 def test_several_sources_some_columns_some_rows(tmp_path: Path) -> None:
     files = sorted(study(tmp_path).rglob("*.parquet"), reverse=True)
     table = results.read(files, columns=["unit", "seed"], stratum=["all"], layer=("conv",))

@@ -8,6 +8,7 @@ has a checksum, for any reader to verify, and the file one of the whole (`checks
 accumulate in float64 when averaging them.
 """
 
+import itertools
 import json
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -65,11 +66,11 @@ def read(
     """One table for all Parquet files at `sources` (a file, a folder, or several of them), read in the order of paths.
 
     The partition columns `dataset`, `model`, `training`, `transformation`, `measured_on` (categories), `seed` and
-    `epoch` (int64) come from the path, wherever in it they stand. `columns` limits what is read; `where` limits the
-    rows: `read(folder, stratum=["all"], seed=0)`. A column that only some of the files have is missing in the others.
-    Checksums are verified. Raises InputError when there is no file, when a file is damaged, when the files are of
-    several kinds (variance and accuracy, say) or two have the same partitions (of two studies), for a column that none
-    of them has, and for values not of its type.
+    `epoch` (int64) come from the names of the folders right above a file. `columns` limits what is read; `where` limits
+    the rows: `read(folder, stratum=["all"], seed=0)`. A column that only some of the files have is missing in the
+    others. Checksums are verified. Raises InputError when there is no file, when a file is damaged, when the files are
+    of several kinds (variance and accuracy, say) or two have the same partitions (of two studies), for a column that
+    none of them has, and for values not of its type.
     """
     files = _files([sources] if isinstance(sources, str | Path) else sources)
     wanted = None if columns is None else [columns] if isinstance(columns, str) else list(columns)
@@ -121,7 +122,7 @@ def _files(sources: Iterable[str | Path]) -> list[Path]:
         raise InputError(f"The files found are of several kinds ({', '.join(kinds)}): read one kind at a time.")
     known: dict[tuple[str, ...], Path] = {}
     for file in files:
-        named = tuple(part for part in file.parts if "=" in part)
+        named = tuple(_partition_folders(file))
         if named and (other := known.setdefault(named, file)) is not file:
             raise InputError(f"{other} and {file} would be the same rows: read one study at a time.")
     return files
@@ -170,9 +171,10 @@ def _rows(schema: pa.Schema, where: Mapping[str, list[Any]]) -> ds.Expression | 
 def _read(file: Path, schema: pa.Schema, columns: list[str] | None, keep: ds.Expression | None) -> pa.Table:
     scan = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     dataset = ds.dataset(
-        [str(file)],
+        [str(file.absolute())],
         format=ds.ParquetFileFormat(default_fragment_scan_options=scan),
         partitioning=ds.partitioning(_partitions(file), dictionaries="infer", flavor="hive"),
+        partition_base_dir=str(file.absolute().parents[len(_partition_folders(file))]),
     )
     own = None if columns is None else [name for name in columns if name in schema.names]
     return dataset.to_table(columns=own, filter=keep)
@@ -180,5 +182,11 @@ def _read(file: Path, schema: pa.Schema, columns: list[str] | None, keep: ds.Exp
 
 def _partitions(file: Path) -> pa.Schema:
     """The partition columns whose values stand in a file's path."""
-    said = {part.partition("=")[0] for part in file.parts if "=" in part}
+    said = {folder.partition("=")[0] for folder in _partition_folders(file)}
     return pa.schema([field for field in _PARTITIONS if field.name in said])
+
+
+def _partition_folders(file: Path) -> list[str]:
+    """The folders right above a file that are called NAME=VALUE, the innermost first. What stands above another one,
+    as above the results, is no partition, whatever it is called."""
+    return list(itertools.takewhile(lambda name: "=" in name, reversed(file.absolute().parts[:-1])))
