@@ -82,6 +82,7 @@ def test_a_file_of_which_nothing_is_wanted_is_passed_over(tmp_path: Path) -> Non
     table = results.read(study(tmp_path), seed=[2])
     assert set(table["seed"]) == {2}
     assert "transformation" not in table.columns
+    assert len(results.read(tmp_path, epoch=2, transformation="scale")) == 0  # of which no path tells
 
 
 def test_a_single_name_or_value_is_a_list_of_one(tmp_path: Path) -> None:
@@ -106,7 +107,9 @@ def test_an_unknown_column_is_one_sentence_with_those_there_are(columns, where, 
         results.read(study(tmp_path), columns, **where)
 
 
-@pytest.mark.parametrize(("name", "value"), [("seed", "first"), ("unit", "conv"), ("seed", [0, "first"])])
+@pytest.mark.parametrize(
+    ("name", "value"), [("seed", "first"), ("unit", "conv"), ("seed", [0, "first"]), ("epoch", "last")]
+)
 def test_values_of_another_type_are_one_sentence(name: str, value: object, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=rf"^{name} cannot be one of \[.*\]: give values of its type, int64\.$"):
         results.read(study(tmp_path), **{name: value})

@@ -154,16 +154,18 @@ def _values(values: Iterable[Any] | float) -> list[Any]:
 
 def _rows(schema: pa.Schema, where: Mapping[str, list[Any]]) -> ds.Expression | None:
     """The filter for the rows of a file that have these values; none has where the file lacks the column."""
+    types = {field.name: field.type for field in (*_PARTITIONS, *schema)}
     keep = None
     for name, values in where.items():
-        if name not in schema.names:
+        if name not in types:
             return ds.scalar(False)
-        kind = schema.field(name).type
+        kind = types[name]
         kind = kind.value_type if pa.types.is_dictionary(kind) else kind
         try:
             condition = ds.field(name).isin(pa.array(values).cast(kind))
         except (pa.ArrowException, TypeError) as error:
             raise InputError(f"{name} cannot be one of {values}: give values of its type, {kind}.") from error
+        condition = condition if name in schema.names else ds.scalar(False)
         keep = condition if keep is None else keep & condition
     return keep
 
