@@ -159,9 +159,11 @@ def test_an_image_is_changed_alike_in_every_batch(name):
     ("limits", "message"),
     [
         ({"rotate": 90}, "unknown transformation 'rotate': choose among rotation, translation"),
-        ({"rotation": 181}, "rotation: 181 given, but it goes from 0 to 180"),
-        ({"scale": -0.1}, "scale: -0.1 given, but it goes from 0 to 100"),
+        ({"rotation": 181}, "rotation: 181 given, but it is a number from 0 to 180"),
+        ({"scale": -0.1}, "scale: -0.1 given, but it is a number from 0 to 100"),
         ({"shear": math.nan}, "shear: nan given"),
+        ({"rotation": None}, "rotation: None given, but it is a number from 0 to 180"),
+        ({"rotation": "90"}, "rotation: '90' given, but it is a number from 0 to 180"),
     ],
 )
 def test_what_makes_no_sense_is_refused(limits, message):

@@ -5,6 +5,7 @@ A `Transformation` does one family or several together. A new family is an entry
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 
 import torch
 from torch import Tensor
@@ -74,13 +75,13 @@ class Transformation:
     def __init__(self, limits: Mapping[str, float]) -> None:
         """`limits`: the limit of each family, in any order; one of 0 is as none.
 
-        Raises InputError for an unknown family, and for a limit that is negative or too large.
+        Raises InputError for an unknown family, and for a limit that is no number, negative or too large.
         """
         for name, limit in limits.items():
             if name not in FAMILIES:
                 raise InputError(f"unknown transformation '{name}': choose among {', '.join(FAMILIES)}")
-            if not 0 <= limit <= FAMILIES[name].most:
-                raise InputError(f"{name}: {limit} given, but it goes from 0 to {FAMILIES[name].most:g}")
+            if not isinstance(limit, Real) or not 0 <= limit <= FAMILIES[name].most:
+                raise InputError(f"{name}: {limit!r} given, but it is a number from 0 to {FAMILIES[name].most:g}")
         self.limits = {name: float(limits[name]) for name in FAMILIES if limits.get(name)}
 
     @property
