@@ -167,6 +167,7 @@ def test_units_without_a_finite_value_do_not_count_and_a_layer_of_them_is_missin
         ({"aggregations": ["spatial"]}, "unknown aggregation 'spatial': choose one of mean, max, sum"),
         ({"aggregations": "median"}, "unknown aggregation 'median'"),
         ({"angles": torch.zeros(1)}, "1 angle given, but a standard deviation needs at least 2"),
+        ({"images": images(size=2)}, r"the network does not take images of 1 x 2 x 2, torch\.float32 \(.+\)$"),
         ({"images": images(1)}, "1 image given, but a standard deviation needs at least 2"),
         ({"replicates": 0}, "replicates: 0 given, but a bootstrap needs at least 1"),
         ({"std": torch.tensor([0.0])}, "layer conv1, unit 0: its activations are NaN or infinite for some image"),

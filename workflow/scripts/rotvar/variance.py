@@ -185,13 +185,7 @@ def _probe(
     recorder: Recorder, images: Tensor, layers: Sequence[str], channel_axes: Mapping[str, int] | None
 ) -> dict[Layer, Tensor]:
     """The output of each layer, measured or not, for two images; empty tensors, of which the shape matters."""
-    try:
-        outputs = recorder.outputs(images)
-    except RuntimeError as error:
-        if out_of_memory(error):
-            raise
-        shape = " x ".join(map(str, images.shape[1:]))
-        raise InputError(f"the network does not take images of {shape}, {images.dtype} ({reason(error)})") from error
+    outputs = recorder.outputs(images)
     if not outputs:
         raise InputError("the network has no layer that can be measured")
     for pattern in [*layers, *(channel_axes or {})]:

@@ -115,14 +115,22 @@ class Recorder:
 
         From then on these layers are shown and no others: something else could have by chance as many rows as there are
         images, so one image more is looked at, too.
+
+        Raises InputError for images that the network does not take.
         """
         self.known = None
-        if self.graph:
-            self._try_trace(batch)
         found: dict[Layer, Tensor] = {}
-        self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
         of_more: set[Layer] = set()
-        self.run(torch.cat([batch, batch[:1]]), lambda layer, output: of_more.add(layer))
+        try:
+            if self.graph:
+                self._try_trace(batch)
+            self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
+            self.run(torch.cat([batch, batch[:1]]), lambda layer, output: of_more.add(layer))
+        except RuntimeError as error:
+            if out_of_memory(error):
+                raise
+            shape = " x ".join(map(str, batch.shape[1:]))
+            raise InputError(f"the network does not take images of {shape}, {batch.dtype} ({reason(error)})") from error
         found = {layer: output for layer, output in found.items() if layer in of_more}
         self.known = set(found)
         return found

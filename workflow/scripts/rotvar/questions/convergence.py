@@ -54,7 +54,8 @@ def measure(
     normalized_variance. Subsets of the images are at all angles, subsets of the angles with all images.
 
     Memory grows with R, the number of channels and the logarithm of the number of images. Raises InputError for an
-    unknown aggregation, fewer than two angles, a class with fewer than two images, and activations that are not finite.
+    unknown aggregation, fewer than two angles, images that the network does not take, a class with fewer than two
+    images, and activations that are not finite.
     """
     if aggregation not in AGGREGATIONS:
         raise InputError(f"unknown aggregation '{aggregation}': choose one of {', '.join(AGGREGATIONS)}")

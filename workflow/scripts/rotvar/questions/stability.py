@@ -76,8 +76,9 @@ def measure(
     images as they are; 1, 2, ...: the draws), images (N), units, finite (how many count), normalized_variance (missing
     where none does).
 
-    Raises InputError for fewer than two images or angles, for no replicate, for an unknown aggregation, for a layer
-    whose sums do not fit in the free memory, and for activations that are not finite.
+    Raises InputError for fewer than two images or angles, for images that the network does not take, for no replicate,
+    for an unknown aggregation, for a layer whose sums do not fit in the free memory, and for activations that are not
+    finite.
     """
     aggregations = [aggregations] if isinstance(aggregations, str) else list(aggregations)
     if unknown := set(aggregations) - set(AGGREGATIONS):
