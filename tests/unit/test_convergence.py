@@ -105,6 +105,8 @@ def test_units_without_a_finite_value_do_not_count_and_a_layer_of_them_is_missin
         ({"aggregation": "spatial"}, "unknown aggregation 'spatial': choose one of mean, max"),
         ({"angles": torch.zeros(1)}, "1 angle given"),
         ({"images": images(size=2)}, r"the network does not take images of 1 x 2 x 2, torch\.float32 \(.+\)$"),
+        ({"labels": LABELS[:20]}, "^20 labels given for 29 images: one for each is needed$"),
+        ({"labels": LABELS.repeat(2)}, "^58 labels given for 29 images"),
         ({"labels": torch.arange(29)}, r"a class has 1 image\(s\), but a sample std needs at least 2"),
         ({"std": torch.tensor([0.0])}, "layer conv1, unit 0: its activations are NaN, infinite or beyond 1e18"),
     ],

@@ -54,11 +54,13 @@ def measure(
     normalized_variance. Subsets of the images are at all angles, subsets of the angles with all images.
 
     Memory grows with R, the number of channels and the logarithm of the number of images. Raises InputError for an
-    unknown aggregation, fewer than two angles, images that the network does not take, a class with fewer than two
-    images, and activations that are not finite.
+    unknown aggregation, more or fewer labels than images, fewer than two angles, images that the network does not take,
+    a class with fewer than two images, and activations that are not finite.
     """
     if aggregation not in AGGREGATIONS:
         raise InputError(f"unknown aggregation '{aggregation}': choose one of {', '.join(AGGREGATIONS)}")
+    if len(labels) != len(images):
+        raise InputError(f"{len(labels)} labels given for {len(images)} images: one for each is needed")
     if len(angles) < 2:
         raise InputError(f"{len(angles)} angle given, but a standard deviation over rotations needs at least 2")
     device, seen = seeing(model, images, mean, std)
