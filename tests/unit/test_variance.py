@@ -426,16 +426,27 @@ def test_bad_input_is_one_sentence(change, sentence):
     assert "\n" not in str(error.value)
 
 
-def test_a_mask_of_infinity_is_left_out_as_its_sentence_says():
+def test_a_mask_of_infinity_is_given_to_attention_or_left_out_as_its_sentence_says():
+    mask = torch.tensor([0, 0, 0, -torch.inf])
+
     class Masked(nn.Module):
         def forward(self, x):
-            return torch.softmax(x.flatten(1) + torch.tensor([0, 0, 0, -torch.inf]), 1)
+            return torch.softmax(x.flatten(1) + mask, 1)
+
+    class Attends(nn.Module):
+        def forward(self, x):
+            tokens = x.flatten(2).transpose(1, 2)
+            return nn.functional.scaled_dot_product_attention(tokens, tokens, tokens, attn_mask=mask.expand(4, 4))
 
     given = (torch.rand(4, 1, 2, 2), torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(4))
-    sentence = r"^layer add, unit 3: its activations are .*, or, if it adds a mask of -inf, leave it out .*layers=.$"
+    sentence = (
+        r"^layer add, unit 3: its activations are .*; if it adds a mask of -inf, let "
+        r"torch\.nn\.functional\.scaled_dot_product_attention take the mask or, in a notebook, .* \(layers=\)$"
+    )
     with pytest.raises(InputError, match=sentence):
         measure(Masked(), *given)
     assert set(measure(Masked(), *given, layers=["softmax"])["layer"]) == {"softmax"}
+    assert np.isfinite(measure(Attends(), *given)["sample_std"]).all()
 
 
 @pytest.mark.parametrize(

@@ -299,8 +299,9 @@ def check_finite(layer: Layer, statistics: Statistics) -> None:
     if len(broken):
         raise InputError(
             f"layer {layer.name}, unit {broken[0]}: its activations are NaN, infinite or beyond 1e18 for some image: "
-            "check the images and the network's weights, or, if it adds a mask of -inf, leave it out by patterns of "
-            "the others (layers=)"
+            "check the images and the network's weights; if it adds a mask of -inf, let "
+            "torch.nn.functional.scaled_dot_product_attention take the mask or, in a notebook, leave the layer out by "
+            "patterns of the others (layers=)"
         )
 
 
