@@ -1,6 +1,7 @@
 """Every activation of any network, by its dotted name, in execution order, and none outlives its layer."""
 
 import logging
+import re
 import weakref
 from typing import NamedTuple
 
@@ -122,6 +123,26 @@ def test_whatever_keeps_a_network_from_being_traced_is_warned_of_once(make, capl
     (record,) = caplog.records
     assert record.levelno == logging.WARNING
     assert record.message.startswith("the network cannot be traced (")
+
+
+def test_both_reasons_that_keep_a_network_from_being_traced_are_named(caplog):
+    """With buffers by name this one stops at `float`, which is no obstacle where they are traced by value."""
+
+    class Scaled(nn.Module):
+        def __init__(self, branches: bool) -> None:
+            super().__init__()
+            self.branches = branches
+            self.register_buffer("scale", torch.tensor(2.0))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = functional.relu(x * float(self.scale))
+            return -x if self.branches and x.sum() > 0 else x
+
+    assert Recorder(Scaled(branches=False)).graph
+    Recorder(Scaled(branches=True))
+    (record,) = caplog.records
+    by_value, by_name = r"symbolically traced variables cannot be .* control flow", r"float\(\) argument must be .*"
+    assert re.match(rf"^the network cannot be traced \({by_value}; {by_name}\): its modules", record.message)
 
 
 class Particular(nn.Module):

@@ -70,15 +70,16 @@ class Recorder:
         self.known: set[Layer] | None = None  # that have an output for each image, once `outputs` has found out
         self.graph: _Interpreter | None = None
         with evaluating(model):
+            reasons = []
             for trace_buffers in (False, True):
                 try:
                     with unaltered(model):
                         self.graph = _Interpreter(model, trace_buffers)
                     break
                 except Exception as error:  # whatever a network does with what is no tensor
-                    why = reason(error)
+                    reasons.append(reason(error))
             else:
-                self._give_up(why)
+                self._give_up("; ".join(dict.fromkeys(reasons)))  # either may be the one to mend
 
     def run(self, batch: Tensor, record: Record, fuse: Fuse | None = None) -> Tensor:
         """Run the network on `batch` (N x C x H x W), calling `record(layer, output)` for every layer.
