@@ -316,6 +316,19 @@ def test_a_cpu_trains_in_float32_where_maps_are_smaller_than_a_stride(size, dtyp
     assert dtypes == {dtype}
 
 
+@pytest.mark.parametrize(
+    ("name", "precision", "tried"),
+    [("resnet", "auto", False), ("resnet", "bfloat16", True), ("simple_conv", "bfloat16", False)],
+)
+def test_images_go_through_a_network_before_its_training_only_where_that_decides(name, precision, tried, monkeypatch):
+    """Where `auto` is float32 anyway, and where no convolution has a stride, there is nothing to find out."""
+    monkeypatch.setattr(torch.cpu, "get_capabilities", dict)
+    model, passes = network(name), []
+    model.register_forward_hook(lambda module, given, output: passes.append(len(output)))
+    trainer.Trainer(model, bright_and_dark(), precision=precision)
+    assert bool(passes) == tried
+
+
 # failure
 
 

@@ -150,9 +150,14 @@ def reproducible(device: torch.device, deterministic: bool) -> Iterator[None]:
 
 
 def autocast(device: torch.device, precision: str) -> torch.autocast:
-    """The context in which a network computes: "float32", "bfloat16", or "auto", which is bfloat16 where that is faster
-    (GPUs since Ampere, CPUs with AMX, AMD's with AVX-512 BF16) and float32 elsewhere. Raises InputError for another
-    name.
+    """The context in which a network computes: in a precision as `chosen` takes it."""
+    return torch.autocast(device.type, torch.bfloat16, enabled=chosen(device, precision) == "bfloat16")
+
+
+def chosen(device: torch.device, precision: str) -> str:
+    """What a precision of `PRECISIONS` is on a device: "float32", "bfloat16", or, for "auto", bfloat16 where that is
+    faster (GPUs since Ampere, CPUs with AMX, AMD's with AVX-512 BF16) and float32 elsewhere. Raises InputError for
+    another name.
     """
     if precision not in PRECISIONS:
         raise InputError(f"unknown precision '{precision}': choose one of {', '.join(PRECISIONS)}")
@@ -164,5 +169,5 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
             # Intel's CPUs with AVX-512 FP16 are made to compute bfloat16 in AMX. Where a virtual machine hides that,
             # what AVX-512 BF16 does instead is slower than float32 (benchmarks/README.md).
             faster = has("amx_bf16") or (has("avx512_bf16") and not has("avx512_fp16"))
-        precision = "bfloat16" if faster else "float32"
-    return torch.autocast(device.type, torch.bfloat16, enabled=precision == "bfloat16")
+        return "bfloat16" if faster else "float32"
+    return precision

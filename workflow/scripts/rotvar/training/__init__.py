@@ -62,7 +62,7 @@ def train(
     augmentation: the limits of a `transformations.Transformation`, whose parameters are drawn anew for each training
     image in every epoch; {"rotation": 180} rotates by angles uniform in [-180, 180) degrees. None: images as they are.
     recipe: batch_size (128), learning_rate (0.002), warmup (0.2), weight_decay (0.05), flips_and_crops (False, as
-    `flips_and_crops` does them, before the augmentation), precision ("auto", as `devices.autocast` takes it).
+    `flips_and_crops` does them, before the augmentation), precision ("auto", as `devices.chosen` takes it).
     The schedule is one cycle: the learning rate rises linearly for the share `warmup` of the steps and falls with a
     cosine to 0. AdamW decouples the weight decay.
 

@@ -49,7 +49,8 @@ class Trainer:
         model.to(memory_format=self.layout)  # type: ignore[call-overload]
         parameters, self.settled = thaw(model, trained)
         self.optimizer = torch.optim.AdamW(parameters, learning_rate, weight_decay=weight_decay, fused=True)
-        if self.device.type == "cpu" and precision != "float32" and not trains_in_bfloat16(model, data.images):
+        precision = devices.chosen(self.device, precision)
+        if self.device.type == "cpu" and precision == "bfloat16" and not trains_in_bfloat16(model, data.images):
             log.info("training in float32: bfloat16 gives wrong gradients where maps are smaller than a stride")
             precision = "float32"
         self.autocast = devices.autocast(self.device, precision)
@@ -220,6 +221,8 @@ def trains_in_bfloat16(model: nn.Module, images: Tensor) -> bool:
         for module in model.modules()
         if isinstance(module, nn.Conv2d) and max(module.stride) > 1 and max(module.kernel_size) > 1
     ]
+    if not strided:
+        return True
     small: list[bool] = []
 
     def look(module: nn.Conv2d, given: tuple[Tensor, ...]) -> None:
