@@ -14,6 +14,7 @@ from rotvar.columns import MEASURES
 from rotvar.errors import InputError
 from rotvar.rotation import angles
 from rotvar.statistics.sweep import KNOWN_AGGREGATIONS, Sweep
+from rotvar.transformations import Transformation
 
 pytestmark = pytest.mark.usefixtures("either_way")
 
@@ -30,8 +31,9 @@ def network(width: int = 2) -> nn.Module:
     return models.build("simple_conv", 1, 8, 5, width=width, hidden=3).eval()
 
 
-def sweep(part: list[int] | None = None, model: nn.Module | None = None, **options) -> Sweep:
-    return variance.sweep(model or network(), images(), LABELS, CLASSES, angles(3), part=part, **options)
+def sweep(part: list[int] | None = None, model: nn.Module | None = None, rotations=None, **options) -> Sweep:
+    rotations = angles(3) if rotations is None else rotations
+    return variance.sweep(model or network(), images(), LABELS, CLASSES, rotations, part=part, **options)
 
 
 @settings(max_examples=10, deadline=None)
@@ -72,13 +74,35 @@ def test_a_class_in_two_parts_is_named():
         sweep([0, 1]).merge(sweep([1, 2]))
 
 
+def other_weights() -> nn.Module:
+    """A network as it is when its weights are drawn anew in every process."""
+    model = network()
+    nn.init.normal_(model.conv1.weight, generator=torch.Generator().manual_seed(1))
+    return model
+
+
 @pytest.mark.parametrize(
-    "other",
-    [dict(model=network(3)), dict(aggregations=["mean"]), dict(layers=["conv*"]), dict(firing_rate=0.1)],
+    ("other", "differ"),
+    [
+        (dict(model=network(3)), "layers, weights"),
+        (dict(model=other_weights()), "weights"),
+        (dict(aggregations=["mean"]), "aggregations, layers"),
+        (dict(layers=["conv*"]), "layers"),
+        (dict(firing_rate=0.1), "firing rate, images"),
+        (dict(rotations=angles(3) / 2), "angles"),
+        (dict(rotations=angles(4)), "angles"),
+        (dict(transform=Transformation({"shear": 80})), "transformation"),
+        (dict(mean=[0.5]), "mean"),
+        (dict(std=[0.5]), "std"),
+        (dict(precision="bfloat16"), "precision"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
 )
-def test_parts_of_different_measurements_are_refused(other):
-    with pytest.raises(InputError, match="different networks or settings"):
-        sweep([0, 1, 2]).merge(sweep([3, 4], **other))
+def test_parts_of_different_measurements_are_refused_with_what_they_differ_in(other, differ, tmp_path):
+    sweep([3, 4], **other).save(tmp_path / "part", {})
+    part, _ = Sweep.load(tmp_path / "part")
+    with pytest.raises(InputError, match=f"^the parts of a measurement differ in {differ}: measure them again, alike$"):
+        sweep([0, 1, 2]).merge(part)
 
 
 @pytest.mark.parametrize("how", ["missing", "cut off", "other"])

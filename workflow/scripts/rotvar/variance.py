@@ -2,10 +2,12 @@
 else `measures`, `firing` and `equivariance` define.
 """
 
+import hashlib
 import logging
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from rotvar.statistics.firing import firing
 from rotvar.statistics.moments import arithmetic
 from rotvar.statistics.sweep import AGGREGATIONS, KNOWN_AGGREGATIONS, Done, Sweep, kept_series, passes
 from rotvar.system import memory
+from rotvar.transformations import Transformation
 
 log = logging.getLogger("rotvar")
 
@@ -168,7 +171,8 @@ def sweep(
         per_batch = _images_per_batch(outputs, aggregations, inverse, len(angles), keep, image, device, batch_size)
         compiled = worth_compiling(outputs, aggregations, measured * len(angles), device)
         positions = {layer: output[0, 0].numel() for layer, output in every.items()}
-        state = Sweep(classes, aggregations, positions, arithmetic(compiled, device), inverse, firing_rate, keep)
+        by, settings = arithmetic(compiled, device), _settings(model, angles, transform, mean, std, precision)
+        state = Sweep(classes, aggregations, positions, by, inverse, firing_rate, keep, settings)
         with tqdm(total=measured, unit=" images", disable=None) as bar:
             for label in part:
                 waiting = (labels == label).nonzero().squeeze(1)
@@ -179,6 +183,28 @@ def sweep(
                     bar.update(len(batch))
                 state.finish_class(label)
     return state
+
+
+def _settings(
+    model: nn.Module,
+    angles: Tensor,
+    transform: Callable[[Tensor, Tensor], Tensor],
+    mean: Tensor | None,
+    std: Tensor | None,
+    precision: str,
+) -> dict[str, Any]:
+    """What the parts of a measurement have in common, beside their layers and strata."""
+    weights = hashlib.sha256()
+    for each in model.parameters():
+        plain = each.detach()
+        if type(plain) is Tensor and plain.layout is torch.strided:  # others have no bytes that one can ask for
+            weights.update(plain.cpu().flatten().view(torch.uint8).numpy().data)
+    name = getattr(transform, "__qualname__", type(transform).__qualname__)
+    does = transform.parameters if isinstance(transform, Transformation) else name
+    numbers = {"angles": angles, "mean": mean, "std": std}
+    # In single precision: machines differ in the last digit of a double
+    known = {name: None if each is None else each.flatten().float().tolist() for name, each in numbers.items()}
+    return known | {"transformation": does, "precision": precision, "weights": weights.hexdigest()}
 
 
 def _probe(

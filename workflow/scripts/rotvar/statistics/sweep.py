@@ -60,6 +60,7 @@ class Sweep(Computed):
     layers: how many positions each has, in execution order, also those that are not measured; fused layers are taken in
     before others that run earlier.
     by: what computes them. inverse: turns maps back, for "same_equivariance". firing_rate, keep: as of a `Series`.
+    settings: what else the parts of a measurement have in common, by what it is called; JSON values.
     """
 
     def __init__(
@@ -71,6 +72,7 @@ class Sweep(Computed):
         inverse: Inverse | None = None,
         firing_rate: float | None = None,
         keep: int = 0,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
         self.classes = tuple(classes)
         self.aggregations = tuple(aggregations)
@@ -78,6 +80,7 @@ class Sweep(Computed):
         self.inverse = inverse
         self.firing_rate = firing_rate
         self.keep = keep
+        self.settings = dict(settings or {})
         self.layers = {layer: Layerwise(positions) for layer, positions in layers.items()}
         # Batch normalizations whose statistics at each position are those of the layer before, scaled and shifted
         self.normalized: dict[Layer, tuple[Layer, Tensor, Tensor]] = {}
@@ -136,8 +139,9 @@ class Sweep(Computed):
 
     def merge(self, other: "Sweep") -> None:
         """Take in a sweep of other classes. Raises InputError unless it went through the same network, just so."""
-        if self._plan() != other._plan():
-            raise InputError("the parts of a measurement are of different networks or settings: measure them again")
+        plan, others = self._plan(), other._plan()
+        if differ := [name for name in plan if plan[name] != others[name]]:
+            raise InputError(f"the parts of a measurement differ in {', '.join(differ)}: measure them again, alike")
         for mine, theirs in zip(self._series(), other._series(), strict=True):
             for label in mine.by_class.keys() & theirs.by_class.keys():
                 raise InputError(f"class '{self.classes[label]}' is in two parts of a measurement: merge each once")
@@ -195,7 +199,7 @@ class Sweep(Computed):
             layers.append({"name": layer.name, "kind": layer.kind, "positions": layerwise.positions, "series": series})
         description: dict[str, Any] = {
             "classes": self.classes, "aggregations": self.aggregations, "firing_rate": self.firing_rate,
-            "keep": self.keep, "layers": layers, "facts": facts,
+            "keep": self.keep, "settings": self.settings, "layers": layers, "facts": facts,
         }  # fmt: skip
         description["checksum"] = checksum.BLANK
         with atomic(path) as part:
@@ -210,7 +214,8 @@ class Sweep(Computed):
             checksum.verify(path)
             with safe_open(path, framework="pt") as file:
                 description = json.loads((file.metadata() or {})["sweep"])
-                options = {name: description[name] for name in ("classes", "aggregations", "firing_rate", "keep")}
+                names = ("classes", "aggregations", "firing_rate", "keep", "settings")
+                options = {name: description[name] for name in names}
                 layers = {Layer(each["name"], each["kind"]): each["positions"] for each in description["layers"]}
                 sweep = Sweep(layers=layers, **options)
                 for layer, each in zip(layers, description["layers"], strict=True):
@@ -286,11 +291,14 @@ class Sweep(Computed):
     def _series(self) -> Iterator[Series]:
         return (series for layerwise in self.layers.values() for series in layerwise.series.values())
 
-    def _plan(self) -> list[object]:
-        """What two parts of one measurement have in common."""
-        layers = [(layer, each.positions, *each.series) for layer, each in self.layers.items()]
-        units = [(one.everything.mean.shape, one.channels) for one in self._series() if one.everything]
-        return [self.classes, self.aggregations, self.firing_rate, self.keep, layers, units]
+    def _plan(self) -> dict[str, object]:
+        """What two parts of one measurement have in common, by what it is called."""
+        layers = [
+            (layer, each.positions, [(source, one.channels) for source, one in each.series.items()])
+            for layer, each in self.layers.items()
+        ]
+        plan = {"classes": self.classes, "aggregations": self.aggregations, "firing rate": self.firing_rate}
+        return plan | {"layers": layers} | self.settings | {"images": self.keep}  # a share of all of which is kept
 
 
 def check_finite(layer: Layer, statistics: Statistics) -> None:
