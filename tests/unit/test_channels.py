@@ -70,6 +70,24 @@ def test_channels_are_followed_through_every_layout(layout):
     assert ((units == seen[:, None]) | (units == 0)).all()
 
 
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("lay", "units"),
+    [
+        (lambda x: x[:, :1].permute(0, 2, 3, 1), 1),
+        (lambda x: x[:, 2:3].flatten(2).mT, 1),
+        (lambda x: x.permute(0, 2, 3, 1)[..., :1], 1),
+        (lambda x: x[:, :1].repeat(1, 5, 1, 1).permute(0, 2, 3, 1), 5),
+        (lambda x: x.mean(1, keepdim=True).permute(0, 2, 3, 1), 1),
+    ],
+    ids=["permuted", "tokens", "last", "repeated", "mean over channels"],
+)
+def test_a_single_channel_is_followed(lay, units):
+    recorder = Recorder(Laid(lay).eval())
+    *_, shape = [output.shape for output in recorder.outputs(torch.rand(2, 1, H, W)).values()]
+    assert recorder.graph and shape[:2] == (2, units) and shape.numel() == 2 * units * H * W
+
+
 def test_the_next_batch_may_have_another_size():
     recorder, shapes = Recorder(Laid(shuffled)), []
     for n in (2, 7):

@@ -76,8 +76,11 @@ class Axes:
         if isinstance(marked, Tensor):
             if axes := varying(marked):
                 return axes[0]  # the first where a layout splits the channels: the heads of an attention
+            del self.marks[node]  # they tell nothing, here and from here on
             if dropped:
                 return 1  # the channels were pooled, or versions by a std, of which marks are all 0
+            if 1 in output.shape[1:]:
+                return output.shape.index(1, 1)  # there is one channel alone
         return inputs[0] % output.dim() or 1  # axis 0 is the batch's
 
     def _laid_out(self, node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
