@@ -181,6 +181,21 @@ def test_the_heads_of_an_attention_by_hand_are_the_units_of_its_scores(together)
 
 
 @torch.no_grad()
+@pytest.mark.parametrize("add", [lambda x, y: x + y, lambda x, y: y + x], ids=["shortcut first", "shortcut last"])
+def test_the_shortcut_around_a_mixing_of_tokens_says_where_the_channels_of_the_sum_are(add):
+    """In whichever order the two are added."""
+
+    def mixed(network: nn.Module, x: Tensor) -> Tensor:
+        tokens = x.flatten(2).mT  # N x 12 x 6
+        mixed = functional.linear(functional.layer_norm(tokens, (C,)).mT, torch.eye(H * W)).mT
+        return add(tokens, mixed)
+
+    outputs = Recorder(Then(mixed).eval()).outputs(torch.rand(2, 1, H, W))
+    units = {layer.name: output.shape[1] for layer, output in outputs.items()}
+    assert units == {"conv": C, "layer_norm": C, "linear": H * W, "add": C}
+
+
+@torch.no_grad()
 def test_a_spatial_transformer_reads_places_of_two_coordinates_and_has_the_channels_of_its_input():
     def transformed(network: nn.Module, x: Tensor) -> Tensor:
         grid = functional.affine_grid(x.flatten(1)[:, :6].view(-1, 2, 3), x.size(), align_corners=False)

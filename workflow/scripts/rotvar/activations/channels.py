@@ -59,7 +59,8 @@ class Axes:
         if node.op == "get_attr":  # a parameter, whose path may name any layer
             return None
         own = None if normalizes_maps(node, values) else own_axis(self.targets[node])
-        inputs = [axis for axis in map(self.found.get, node.all_input_nodes) if axis is not None]
+        read = set(node.all_input_nodes)  # where they disagree, what was computed first decides: a sum's shortcut
+        inputs = [axis for source, axis in self.found.items() if source in read and axis is not None]
         if own is not None or not inputs:
             return own
         laid_out = kind_of(self.targets[node]) is None and "pad" not in name_of(self.targets[node])
