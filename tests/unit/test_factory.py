@@ -133,26 +133,26 @@ NUMBER = 3
 @pytest.fixture
 def here(tmp_path, monkeypatch):
     """The folder that the program runs in, with a module of factories."""
-    (tmp_path / "my_networks.py").write_text(MODULE)
+    (tmp_path / "networks_of_these_tests.py").write_text(MODULE)
     (tmp_path / "exits_at_import.py").write_text("raise SystemExit")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [*sys.path])
     yield tmp_path
-    sys.modules.pop("my_networks", None)
+    sys.modules.pop("networks_of_these_tests", None)
 
 
 def test_a_factory_is_given_what_it_takes_of_the_shape(here):
-    network = factory.build("my_networks:small", **SHAPE, width=4)
-    assert sys.modules["my_networks"].CALLS == [(3, 2, 4)]
+    network = factory.build("networks_of_these_tests:small", **SHAPE, width=4)
+    assert sys.modules["networks_of_these_tests"].CALLS == [(3, 2, 4)]
     assert network(torch.zeros(5, 3, 8, 8)).shape == (5, 2)
     assert network.training
 
 
 def test_a_factory_that_takes_anything_is_given_the_number_of_classes(here):
-    factory.build("my_networks:any_options", **SHAPE)
-    assert sys.modules["my_networks"].CALLS[0] == {"num_classes": 2}
-    factory.build("my_networks:any_options", **SHAPE, num_classes=9)
-    assert sys.modules["my_networks"].CALLS[2] == {"num_classes": 9}
+    factory.build("networks_of_these_tests:any_options", **SHAPE)
+    assert sys.modules["networks_of_these_tests"].CALLS[0] == {"num_classes": 2}
+    factory.build("networks_of_these_tests:any_options", **SHAPE, num_classes=9)
+    assert sys.modules["networks_of_these_tests"].CALLS[2] == {"num_classes": 9}
 
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v3_small"])
@@ -165,22 +165,31 @@ def test_torchvision_has_factories(name):
     ("name", "says"),
     [
         ("nowhere:small", "nowhere:small cannot be imported .No module named 'nowhere'.: install its package"),
-        ("my_networks:smal", "has no attribute 'smal'"),
-        ("my_networks:NUMBER", "is a int: a function or a class that gives a network is needed"),
+        ("networks_of_these_tests:smal", "has no attribute 'smal'"),
+        ("networks_of_these_tests:NUMBER", "is a int: a function or a class that gives a network is needed"),
         (
-            "my_networks:fails",
-            r"my_networks:fails.classes=2. fails .no such thing.: correct the factory or its options",
+            "networks_of_these_tests:fails",
+            r"networks_of_these_tests:fails.classes=2. fails .no such thing.: correct the factory or its options",
         ),
-        ("my_networks:exits", r"exits.classes=2. fails .SystemExit.'no licence'..: correct the factory or its options"),
-        ("my_networks:ExitsLater", r"my_networks:ExitsLater does not take images of 2 x 3 x 8 x 8 .SystemExit.3..$"),
-        ("exits_at_import:small", r"exits_at_import:small cannot be imported .SystemExit...: install its package"),
-        ("my_networks:no_network", "gives a str: a torch.nn.Module with weights is needed"),
-        ("my_networks:no_weights", "gives a Flatten: a torch.nn.Module with weights is needed"),
-        ("my_networks:other_images", "does not take images of 2 x 3 x 8 x 8 "),
-        ("my_networks:few_scores", "makes 2 x 1 of images of 2 x 3 x 8 x 8: one score for each of 2 classes is needed"),
-        ("my_networks:maps", "makes 2 x 2 x 6 x 6 of images"),
         (
-            "my_networks:Auxiliary",
+            "networks_of_these_tests:exits",
+            r"exits.classes=2. fails .SystemExit.'no licence'..: correct the factory or its options",
+        ),
+        (
+            "networks_of_these_tests:ExitsLater",
+            r"networks_of_these_tests:ExitsLater does not take images of 2 x 3 x 8 x 8 .SystemExit.3..$",
+        ),
+        ("exits_at_import:small", r"exits_at_import:small cannot be imported .SystemExit...: install its package"),
+        ("networks_of_these_tests:no_network", "gives a str: a torch.nn.Module with weights is needed"),
+        ("networks_of_these_tests:no_weights", "gives a Flatten: a torch.nn.Module with weights is needed"),
+        ("networks_of_these_tests:other_images", "does not take images of 2 x 3 x 8 x 8 "),
+        (
+            "networks_of_these_tests:few_scores",
+            "makes 2 x 1 of images of 2 x 3 x 8 x 8: one score for each of 2 classes is needed",
+        ),
+        ("networks_of_these_tests:maps", "makes 2 x 2 x 6 x 6 of images"),
+        (
+            "networks_of_these_tests:Auxiliary",
             "makes tuple of images of 2 x 3 x 8 x 8 in training: one score for each of 2 classes is needed, 2 x 2: "
             "where it has auxiliary outputs, leave them out by its options, such as aux_logits: false$",
         ),
@@ -193,15 +202,15 @@ def test_what_gives_no_network_is_one_sentence(here, name, says):
 
 
 def test_auxiliary_outputs_can_be_left_out(here):
-    assert factory.build("my_networks:Auxiliary", **SHAPE, aux_logits=False).training
+    assert factory.build("networks_of_these_tests:Auxiliary", **SHAPE, aux_logits=False).training
 
 
 def test_to_look_at_a_network_changes_neither_it_nor_what_is_drawn_next(here):
     generators.seed(0)
-    network = factory.build("my_networks:Draws", **SHAPE)
+    network = factory.build("networks_of_these_tests:Draws", **SHAPE)
     drawn = torch.rand(1), random.random()
     generators.seed(0)
-    again = sys.modules["my_networks"].Draws(2)
+    again = sys.modules["networks_of_these_tests"].Draws(2)
     assert drawn == (torch.rand(1), random.random())
     assert all(torch.equal(one, again.state_dict()[name]) for name, one in network.state_dict().items())
     assert all(module.training for module in network.modules())
@@ -234,18 +243,18 @@ def test_options_may_be_called_as_what_else_there_is_to_say_of_a_network(here):
 
 def test_an_option_that_the_factory_does_not_take_is_a_sentence(here):
     with pytest.raises(FactoryError, match="depth=3. fails .*unexpected keyword argument 'depth'"):
-        factory.build("my_networks:small", **SHAPE, depth=3)
+        factory.build("networks_of_these_tests:small", **SHAPE, depth=3)
 
 
 def test_a_file_there_does_not_take_the_place_of_an_installed_module(here):
     (here / "torch.py").write_text("raise SystemExit")
-    factory.build("my_networks:small", **SHAPE)
+    factory.build("networks_of_these_tests:small", **SHAPE)
     assert sys.path[-1] == str(here)
 
 
 @pytest.mark.parametrize("name", ["small", "Looks"])
 def test_a_saved_network_comes_back_with_all_it_computes(here, name):
-    options = {"factory": f"my_networks:{name}"}
+    options = {"factory": f"networks_of_these_tests:{name}"}
     network = models.build("mine", **SHAPE, **options).eval().to(memory_format=torch.channels_last)  # as it is read
     models.save(network, here / "weights.safetensors", {"name": "mine", **SHAPE, "options": options})
     again, description = models.load(here / "weights.safetensors", name="mine", options=options)
@@ -255,7 +264,7 @@ def test_a_saved_network_comes_back_with_all_it_computes(here, name):
 
 
 def test_tied_weights_are_tied_when_they_are_loaded(here):
-    options = {"factory": "my_networks:Tied"}
+    options = {"factory": "networks_of_these_tests:Tied"}
     network = models.build("mine", **SHAPE, **options)
     models.save(network, here / "weights", {"name": "mine", **SHAPE, "options": options})
     again, _ = models.load(here / "weights")
@@ -264,17 +273,17 @@ def test_tied_weights_are_tied_when_they_are_loaded(here):
 
 
 def test_a_factory_that_is_gone_is_not_the_fault_of_the_weights(here):
-    options = {"factory": "my_networks:small"}
+    options = {"factory": "networks_of_these_tests:small"}
     models.save(models.build("mine", **SHAPE, **options), here / "w", {"name": "mine", **SHAPE, "options": options})
-    del sys.modules["my_networks"]
-    (here / "my_networks.py").write_text("")
+    del sys.modules["networks_of_these_tests"]
+    (here / "networks_of_these_tests.py").write_text("")
     with pytest.raises(FactoryError, match="has no attribute 'small'"):
         models.load(here / "w")
 
 
 def test_logits_are_trained_and_measured_like_log_probabilities(here):
     torch.manual_seed(0)
-    network = factory.build("my_networks:small", **SHAPE)
+    network = factory.build("networks_of_these_tests:small", **SHAPE)
     labels = torch.arange(40) % 2
     images = (255 * torch.rand(40, 3, 8, 8) / (1 + labels.view(-1, 1, 1, 1))).to(torch.uint8)
     data = Dataset(images, labels, ("bright", "dark"))
@@ -287,8 +296,10 @@ def test_logits_are_trained_and_measured_like_log_probabilities(here):
 
 def test_what_is_planned_with_is_known_of_every_network(here):
     for name in ("small", "Looks"):
-        assert estimate.flops("mine", 3, 8, 2, factory=f"my_networks:{name}") > 0
-    small, looks = (models.sketch("mine", 3, 8, 2, factory=f"my_networks:{name}") for name in ("small", "Looks"))
+        assert estimate.flops("mine", 3, 8, 2, factory=f"networks_of_these_tests:{name}") > 0
+    small, looks = (
+        models.sketch("mine", 3, 8, 2, factory=f"networks_of_these_tests:{name}") for name in ("small", "Looks")
+    )
     assert feature_maps.unknown_layers(*small, ["0"]) == feature_maps.unknown_layers(*small, []) == []
     (sentence,) = feature_maps.unknown_layers(*small, ["conv*"])
     assert "no layer with maps matches 'conv*'" in sentence
@@ -298,14 +309,14 @@ def test_what_is_planned_with_is_known_of_every_network(here):
 
 
 def test_a_training_begins_with_the_weights_of_a_file(here):
-    one, other = (factory.build("my_networks:small", **SHAPE) for _ in range(2))
+    one, other = (factory.build("networks_of_these_tests:small", **SHAPE) for _ in range(2))
     save_model(one, "weights.safetensors")
     models.start_from(other, "weights.safetensors")
     assert all(torch.equal(*pair) for pair in zip(one.parameters(), other.parameters(), strict=True))
 
 
 def test_a_training_begins_with_tied_weights_that_stand_in_a_file_once(here):
-    one, other = (factory.build("my_networks:Tied", **SHAPE) for _ in range(2))
+    one, other = (factory.build("networks_of_these_tests:Tied", **SHAPE) for _ in range(2))
     save_model(one, "weights.safetensors")
     assert len(load_file("weights.safetensors")) == len(one.state_dict()) - 1
     models.start_from(other, "weights.safetensors")
@@ -329,11 +340,11 @@ def test_a_training_begins_with_tied_weights_that_stand_in_a_file_once(here):
 def test_weights_of_another_network_are_refused(here, tensors, says):
     save_file(tensors, here / "other")
     with pytest.raises(InputError, match=says):
-        models.start_from(factory.build("my_networks:small", **SHAPE), here / "other")
+        models.start_from(factory.build("networks_of_these_tests:small", **SHAPE), here / "other")
 
 
 def test_weights_that_torch_saved_are_refused_with_what_saves_safetensors(here):
-    model = factory.build("my_networks:small", **SHAPE)
+    model = factory.build("networks_of_these_tests:small", **SHAPE)
     torch.save(model.state_dict(), "weights.pth")
     with pytest.raises(InputError, match=r"^weights.pth is no safetensors file .*: write one with .*save_model$"):
         models.start_from(model, "weights.pth")
