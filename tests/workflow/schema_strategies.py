@@ -93,8 +93,8 @@ def _of_type(name: str, part: dict[str, Any], key: str) -> st.SearchStrategy[Any
 
 
 def _consistent(config: dict[str, Any]) -> dict[str, Any]:
-    """With what the schema cannot say: figures of what is measured, and of test images that there are, transformations
-    that change something, and questions that the study can answer."""
+    """With what the schema cannot say: figures of what is measured, and of test images that there are, units
+    that fire, transformations that change something, and questions that the study can answer."""
     figures = config.get("figures", {})
     measured = config.get("measurement", {}).get("aggregations", ["mean", "max", "sum", "spatial"])
     drawn = [name for name in figures.get("aggregations", ["mean", "spatial"]) if name in measured] or measured[:1]
@@ -104,6 +104,8 @@ def _consistent(config: dict[str, Any]) -> dict[str, Any]:
     if images := figures.get("feature_maps", {}).get("images"):
         chosen = list(dict.fromkeys(image % there for image in images))
         config["figures"]["feature_maps"] = figures["feature_maps"] | {"images": chosen}
+    if rate := config.get("measurement", {}).get("firing_rate"):
+        config["measurement"] = config["measurement"] | {"firing_rate": max(rate, 0.05)}  # of 20 images at 2 angles
     impossible = {"stability"} if set(drawn) == {"spatial"} else set()
     impossible |= {"transfer"} if len(config["datasets"]) < 2 else set()
     if questions := config.get("questions"):

@@ -143,6 +143,11 @@ def test_the_studies_of_the_repository_are_good() -> None:
             "figures.feature_maps.images[0] is 20, but there are 20 test images of digits: choose from 0 to 19.",
         ),
         (
+            {"datasets": ["digits"], "data": {"test_images": 24}, "measurement": {"angles": 4, "firing_rate": 0.01}},
+            "measurement.firing_rate is 0.01, which is less than one of 24 test images of digits at 4 angles, so that "
+            "no unit fires: it must be at least 0.010417.",
+        ),
+        (
             {"figures": {"feature_maps": {"layers": {"resnt": ["conv1"]}}}},
             "figures.feature_maps.layers has no key 'resnt' (did you mean 'resnet'?): its keys are simple_conv, "
             "all_convolutional, vgg16, vgg_like, resnet.",

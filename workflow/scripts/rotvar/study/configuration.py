@@ -1,6 +1,7 @@
 """What is wrong with the configuration of a study, in sentences."""
 
 import copy
+import math
 from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
@@ -20,9 +21,9 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
     """A sentence for each problem of `config`: the key, what was found and what is allowed.
 
     `schema`: JSON Schema, draft 2020-12. Beyond what the schema can say, figures ask only for what is measured and for
-    test images that there are, transformations change something, the data sets have as many classes as each other, no
-    fewer than there are shards, with images of each, which are large enough for the models, what is one's own has names
-    and files of its own, and questions can be answered.
+    test images that there are, units fire for an image or more, transformations change something, the data sets have as
+    many classes as each other, no fewer than there are shards, with images of each, which are large enough for the
+    models, what is one's own has names and files of its own, and questions can be answered.
     """
     schema = named(schema, config)
     if found := sentences.problems(config, schema):
@@ -38,6 +39,7 @@ def problems(config: Any, schema: dict[str, Any]) -> list[str]:
         *_same_targets(config),
         *_transformations(config),
         *_unmeasured(config),
+        *_never_firing(config, infos),
         *_missing_images(config, infos),
         *(sentence for question in config["questions"] for sentence in unanswerable(question, config)),
     ]
@@ -204,6 +206,19 @@ def _unmeasured(config: dict[str, Any]) -> Iterator[str]:
             yield (
                 f"figures.aggregations[{position}] is {show(name)}, which measurement.aggregations does not list: "
                 f"choose from {listed(measured)}, or measure it."
+            )
+
+
+def _never_firing(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
+    rate, angles = config["measurement"]["firing_rate"], config["measurement"]["angles"]
+    limit = config["data"]["test_images"]
+    for name, info in infos.items():
+        images = min(limit or info.test, info.test)
+        if rate is not None and rate < 1 / (images * angles):
+            lowest = math.ceil(1e6 / (images * angles)) / 1e6
+            yield (
+                f"measurement.firing_rate is {show(rate)}, which is less than one of {images} test images of {name} at "
+                f"{angles} angles, so that no unit fires: it must be at least {lowest:g}."
             )
 
 
