@@ -119,6 +119,14 @@ def test_the_depths_of_several_seeds_are_a_mean_and_a_band() -> None:
     assert "seeds" not in figure.get_suptitle()
 
 
+def test_every_model_has_a_mark_of_its_own_in_the_depths() -> None:
+    models = ["simple_conv", "mine", "yours", "theirs"]
+    table = pd.concat([variance({"rotated": {"conv": [0.5]}}).assign(model=model) for model in models])
+    figure = by_depth(summary.layer_means(table), "mean")
+    marks = {line.get_label(): line.get_marker() for line in figure.legends[0].get_lines()}
+    assert len({marks[name] for name in ("SimpleConv", "mine", "yours", "theirs")}) == 4
+
+
 def test_depth_is_relative_and_layers_are_averaged_in_tenths() -> None:
     network = {f"conv{index}": [float(index)] for index in range(21)}  # depths 0, 0.05, ..., 1
     figure = by_depth(summary.layer_means(variance({"rotated": network})), "mean")

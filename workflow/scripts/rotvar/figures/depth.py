@@ -28,13 +28,14 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     trainings = list(theme.trainings(table))
     colours, title_colours = theme.colours(models, theme.MODEL_COLOURS), theme.of_trainings(trainings)
+    markers = theme.markers(models)
     figure = Figure(figsize=(max(5.0, 3.6 * len(datasets) + 0.8), 2.3 * len(trainings) + 1.3), layout="constrained")
     grid = figure.subplots(len(trainings), len(datasets), squeeze=False, sharex=True, sharey=True)
     for (row, column), axes in np.ndenumerate(grid):
         for model in models:
             place = {"dataset": datasets[column], "training": trainings[row], "model": model}
             layers = theme.at(points, place)
-            look = {"color": colours[model], "marker": theme.MODEL_MARKERS.get(model, "P")}
+            look = {"color": colours[model], "marker": markers[model]}
             axes.scatter(_depth(layers), layers["normalized_variance"], s=_LAYER**2, alpha=_PALE, linewidths=0, **look)
             line = _tenths(theme.at(table, place))
             axes.plot(line.index, line["mean"], markersize=_TENTH, **look)
@@ -51,7 +52,7 @@ def by_depth(means: pd.DataFrame, aggregation: str, stratum: str = "all") -> Fig
             axes.set_title(theme.trained(trainings[row], 16), loc="right", **title)
     theme.from_zero(grid.flat, points["normalized_variance"] + points["std"].fillna(0))
     key = [
-        Line2D([], [], color=colours[model], marker=theme.MODEL_MARKERS.get(model, "P"), label=theme.model_title(model))
+        Line2D([], [], color=colours[model], marker=markers[model], label=theme.model_title(model))
         for model in models
         if model
     ]

@@ -8,6 +8,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import wraps
+from itertools import cycle
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -74,6 +75,7 @@ MODEL_COLOURS = {
     "resnet": "#000000",
 }
 MODEL_MARKERS = {"simple_conv": "o", "all_convolutional": "s", "vgg16": "^", "vgg_like": "v", "resnet": "D"}
+_SPARE_MARKERS = "PX*<>phd8H"  # for models that the project does not know
 # For names that the project does not know: Tol's muted, then what is farthest from all that stands before it and from
 # the trainings' for readers of any colour vision (CIEDE2000 of 10 and more, as Machado et al. 2009 simulate it).
 _SPARE = [
@@ -151,6 +153,12 @@ def colours(names: Iterable[str], known: dict[str, str]) -> dict[str, str]:
     names = list(names)
     spare = (_darker(colour, 0.6**turn) for turn in range(len(names)) for colour in _SPARE)
     return {name: known[name] if name in known else next(spare) for name in names}
+
+
+def markers(names: Iterable[str]) -> dict[str, str]:
+    """The fixed marker of each known model, and spare ones, in order, for the others."""
+    spare = cycle(_SPARE_MARKERS)
+    return {name: MODEL_MARKERS[name] if name in MODEL_MARKERS else next(spare) for name in names}
 
 
 def _darker(colour: str, share: float) -> str:
