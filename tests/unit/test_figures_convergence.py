@@ -80,6 +80,18 @@ def test_both_trainings_of_one_network() -> None:
         convergence(pd.concat([both, table(VALUES, seed=1)]))
 
 
+@pytest.mark.parametrize("trainings", [1, 2, 5])
+def test_what_is_written_stands_above_all_that_is_drawn(trainings) -> None:
+    figure = convergence(pd.concat([table(VALUES, training=f"t{number}") for number in range(trainings)]), 30, 4)
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        drawn = [one.get_paths()[0].vertices[:, 1].max() for one in axes.collections]
+        drawn += [np.max(line.get_ydata()) for line in axes.lines if line.get_transform() == axes.transData]
+        assert len(axes.texts) == 1 + trainings
+        lowest = min(text.get_window_extent().y0 for text in axes.texts)
+        assert lowest > axes.transData.transform((30, max(drawn)))[1]
+
+
 def test_layers_without_a_finite_value_have_no_error() -> None:
     values = {place: [*layers, NAN] for place, layers in VALUES.items()}
     assert lines(convergence(table(values)).axes[0]) == lines(convergence(table(VALUES)).axes[0])

@@ -15,6 +15,7 @@ from rotvar.figures import theme
 
 _LAW: dict[str, Any] = {"linewidth": 1.0, "linestyle": (0, (3, 2))}
 _STUDY: dict[str, Any] = {"linewidth": 0.8, "color": "#777777"}
+_ROW = 0.065  # the share of the height of the panels that a row of words takes
 
 
 @theme.themed
@@ -51,7 +52,8 @@ def convergence(values: pd.DataFrame, images: int | None = None, angles: int | N
         if angles is not None and angles in by_angles.index:
             at_study["angles"].append((by_angles["median"][angles], colours[training]))
         drawn += [by_images, by_angles]
-    _scale(left, pd.concat(drawn), [error for error, _ in at_study["images"]])
+    words = 0 if images is angles is None else 1 + max(map(len, at_study.values()))
+    _scale(left, pd.concat(drawn), [error for error, _ in at_study["images"]], words)
     _axis(left, sorted(values["images"].unique())[:-1], images, at_study["images"])
     _axis(right, sorted(values["angles"].unique())[:-1], angles, at_study["angles"])
     whole = f"{all_images:,} images at {all_angles} angles"
@@ -91,12 +93,14 @@ def _draw(axes: Axes, by_number: pd.DataFrame, colour: str) -> None:
     axes.fill_between(by_number.index, by_number["low"], by_number["high"], color=colour, alpha=0.15, linewidth=0)
 
 
-def _scale(axes: Axes, drawn: pd.DataFrame, more: list[float]) -> None:
-    """A logarithmic axis of errors, from the lowest to the highest that is drawn."""
+def _scale(axes: Axes, drawn: pd.DataFrame, more: list[float], words: int) -> None:
+    """A logarithmic axis of errors, from the lowest to the highest that is drawn, with so many rows of words above."""
     errors = np.concatenate([drawn.to_numpy().ravel(), more])
     errors = errors[errors > 1e-6]  # below are the roundings of stored values
     low, high = (errors.min(), errors.max()) if len(errors) else (0.001, 1.0)
-    axes.set_ylim(0.8 * low, 1.6 * max(high, 2 * low))
+    low, high = 0.8 * low, 1.2 * max(high, 2 * low)
+    room = min(0.5, _ROW * words)
+    axes.set_ylim(low, high * (high / low) ** (room / (1 - room)))
     axes.set_yscale("log")
     axes.yaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5)))
     axes.yaxis.set_minor_locator(NullLocator())
