@@ -255,6 +255,14 @@ def test_a_class_called_script_does_no_harm(browser: Browser, tmp_path: Path, mo
     opened.page.close()
 
 
+def test_a_choice_of_rows_is_called_as_no_other(browser: Browser, tmp_path: Path) -> None:
+    (tmp_path / "page.html").write_text(render([], pd.DataFrame({"stratum": 3 * ["all", "stratified"]})))
+    opened = Opened(browser, tmp_path / "page.html")
+    choices = opened.page.locator("select").first.locator("option").all_text_contents()
+    assert choices == ["any", "all", "stratified"]
+    opened.page.close()
+
+
 def test_trainings_are_called_what_the_page_calls_its_parts(browser: Browser, tmp_path: Path) -> None:
     """Their cells are seen as all others are, before and after sorting, and on paper too."""
     names = ["first", "frame", "full", "kind", "more", "number", "switches", "table", "veil"]
