@@ -29,6 +29,14 @@ def test_a_closed_line_for_each_training_of_all_classes_and_of_each() -> None:
             np.testing.assert_allclose(line.get_ydata(), [of[angle] for angle in ("-180", "-90", "0", "90", "-180")])
 
 
+@pytest.mark.parametrize(("count", "rows", "columns"), [(1, 1, 1), (10, 2, 5), (25, 5, 5), (100, 10, 10)])
+def test_many_classes_are_in_a_square_that_a_screen_can_show(count, rows, columns) -> None:
+    figure = accuracy_polar(accuracy([f"class {number}" for number in range(count)], angles=2, dataset="mine"))
+    grid = figure.axes[1].get_gridspec()
+    assert (grid.nrows, grid.ncols) == (rows, columns)
+    assert max(figure.get_size_inches()) < 19
+
+
 def test_0_degrees_is_on_top_and_angles_go_counter_clockwise_up_to_100_percent() -> None:
     axes = accuracy_polar(accuracy(["cat"], dataset="mine")).axes[0]
     assert axes.get_theta_offset() == pytest.approx(np.pi / 2)

@@ -12,7 +12,7 @@ from rotvar.figures import seeds, theme
 from rotvar.summary import accuracy_by_angle, over_seeds
 
 _ALL, _CLASS = 3.3, 1.45  # inches of the place of all classes, and of that of one class
-_PER_ROW = 5  # classes beside each other
+_PER_ROW = 5  # classes beside each other; of more than 25, as many as below each other
 
 
 @theme.themed
@@ -26,7 +26,8 @@ def accuracy_polar(accuracy: pd.DataFrame) -> Figure:
     theme.one(accuracy, "dataset", "model")
     classes = theme.classes(accuracy, "class")
     colours = theme.of_trainings(theme.trainings(accuracy))
-    columns, rows = min(_PER_ROW, len(classes)), math.ceil(len(classes) / _PER_ROW)
+    columns = min(max(_PER_ROW, math.ceil(math.sqrt(len(classes)))), len(classes))
+    rows = math.ceil(len(classes) / columns)
     size = _ALL + _CLASS * columns + 0.2, max(_ALL, _CLASS * rows) + 0.6
     figure = Figure(figsize=size, layout="constrained")
     left, right = figure.subfigures(1, 2, squeeze=False, width_ratios=[_ALL, _CLASS * columns])[0]
