@@ -96,6 +96,13 @@ def test_seeds_are_a_mean_and_a_band_in_every_panel() -> None:
     assert figure.get_suptitle() == "MNIST  ·  VGG16  ·  stratum: all  ·  mean ± std over 2 seeds"
 
 
+def test_the_axis_of_a_share_ends_a_little_above_1_however_wide_the_band() -> None:
+    one = TABLE.assign(seed=0, p_value=0.0)
+    panel = measures(pd.concat([one, one.assign(seed=1, p_value=1.0), one.assign(seed=2)]), "mean").axes[2]
+    assert panel.get_title("left").startswith("Units whose mean")
+    assert panel.get_ylim() == pytest.approx((0, 1.08))  # 2/3 and 0.58 would be 1.24
+
+
 def test_an_aggregation_that_is_not_there_is_one_sentence() -> None:
     with pytest.raises(InputError, match="There is no aggregation 'max' in the table: choose one of mean, spatial"):
         measures(TABLE, "max")

@@ -14,7 +14,7 @@ from rotvar.summary import layer_means, over_seeds
 
 SIGNIFICANT = 0.05  # corrected p-values below it count
 _HEIGHT = 1.5  # inches of a panel
-_TURNED_BACK, _MEAN = "Maps turned back: normalized variance", "mean over units"
+_TURNED_BACK, _MEAN, _SHARE = "Maps turned back: normalized variance", "mean over units", "share of units"
 _FLOOR: dict[str, Any] = {"color": "#333333", "linestyle": ":", "linewidth": 1.2}
 
 
@@ -57,6 +57,8 @@ def measures(variance: pd.DataFrame, aggregation: str, floor: pd.DataFrame | Non
             axes.plot(np.arange(len(layers)), heights, **_FLOOR)
             highest = pd.concat([highest, heights])
         axes.set_ylabel(panel.label)
+        if panel.label == _SHARE:
+            highest = highest.clip(upper=1)
         theme.from_zero([axes], highest)
         axes.set_title(panel.title, loc="left", fontsize=9, pad=4)
         axes.set_title(f"aggregation: {panel.aggregation}", loc="right", fontsize=7.5, color="#555555", pad=4)
@@ -77,7 +79,7 @@ def _panels(table: pd.DataFrame, aggregation: str) -> list[_Panel]:
     if (tested := _having(table, "p_value", aggregation)) is not None:
         significant = (tested["p_value"] < SIGNIFICANT).astype(float).where(tested["p_value"].notna())
         title = f"Units whose mean rotation moves, p < {SIGNIFICANT:g}"
-        found.append(_Panel(title, tested["aggregation"].iloc[0], "share of units", _means(tested, significant)))
+        found.append(_Panel(title, tested["aggregation"].iloc[0], _SHARE, _means(tested, significant)))
     if (fired := _having(table, "local_firing_rate", aggregation)) is not None:
         score = fired["local_firing_rate"] / fired["global_firing_rate"]
         found.append(_Panel("Local / global firing rate", fired["aggregation"].iloc[0], _MEAN, _means(fired, score)))
