@@ -180,6 +180,32 @@ def test_the_heads_of_an_attention_by_hand_are_the_units_of_its_scores(together)
     assert units == {"conv": C, "matmul": 3, "softmax": 3, "matmul_1": 3}
 
 
+EINSUMS = {
+    "bcn->bnc": (lambda x: torch.einsum("bcn->bnc", x.flatten(2)), C),
+    "b n c -> b c n": (lambda x: torch.einsum("b n c -> b c n", x.flatten(2).mT), C),
+    "weights": (lambda x: torch.einsum("nchw,oc->nhwo", x, torch.rand(5, C)), 5),
+    "weights first": (lambda x: torch.einsum("oc,nchw->nohw", torch.rand(5, C), x), 5),
+    "heads of scores": (lambda x: torch.einsum("bqhd,bkhd->bhqk", *[x.flatten(2).mT.unflatten(2, (3, 2))] * 2), 3),
+    "heads of values": (lambda x: torch.einsum("bhqk,bkhd->bqhd", scores(x), x.flatten(2).mT.unflatten(2, (3, 2))), 3),
+    "an ellipsis": (lambda x: torch.einsum("b...->b...", x), C),
+    "a list": (lambda x: torch.einsum("nchw,oc->nohw", [x, torch.rand(5, C)]), 5),
+}
+
+
+def scores(x: Tensor) -> Tensor:
+    """Of three heads, for keys of twelve tokens."""
+    return x.flatten(2)[:, :3, :, None].expand(-1, -1, -1, H * W)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("equation", EINSUMS)
+def test_an_einsum_says_where_its_channels_are(equation):
+    einsum, units = EINSUMS[equation]
+    recorder = Recorder(Then(lambda network, x: einsum(x)).eval())
+    outputs = {layer.name: output.shape[1] for layer, output in recorder.outputs(torch.rand(2, 1, H, W)).items()}
+    assert recorder.graph and outputs == {"conv": C, "einsum": units}
+
+
 @torch.no_grad()
 @pytest.mark.parametrize("add", [lambda x, y: x + y, lambda x, y: y + x], ids=["shortcut first", "shortcut last"])
 def test_the_shortcut_around_a_mixing_of_tokens_says_where_the_channels_of_the_sum_are(add):

@@ -72,6 +72,8 @@ class Axes:
             return inputs[0]
         if output.dim() < 2:
             return None  # one number an image: a sum over all positions, a slice
+        if node.target is torch.einsum and (axis := self._by_equation(node)) is not None:
+            return axis
         marked = self.marks.get(node)
         marked = marked[0] if isinstance(marked, tuple) else marked  # maxima, and where they are
         if isinstance(marked, Tensor):
@@ -83,6 +85,22 @@ class Axes:
             if 1 in output.shape[1:]:
                 return output.shape.index(1, 1)  # there is one channel alone
         return inputs[0] % output.dim() or 1  # axis 0 is the batch's
+
+    def _by_equation(self, node: fx.Node) -> int | None:
+        """Where an einsum puts the channels of the first operand of which it keeps them; else, where it adds them up,
+        the first axis that it has from weights. None where its equation does not tell."""
+        equation, *operands = node.args
+        terms, _, result = str(equation).replace(" ", "").partition("->")
+        if "." in terms or isinstance(operands[0], list):
+            return None
+        new = [*result]
+        for term, operand in zip(terms.split(","), operands, strict=True):
+            axis = self.found.get(operand)  # type: ignore[arg-type]
+            if axis is not None:
+                if term[axis] in result:
+                    return result.index(term[axis])
+                new = [letter for letter in new if letter not in term]
+        return result.index(new[0]) if new else None
 
     def _laid_out(self, node: fx.Node, values: Mapping[fx.Node, Any]) -> Any:
         """What `node` gives where every activation is the number of its channel."""
