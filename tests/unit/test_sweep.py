@@ -139,3 +139,10 @@ def test_the_table_has_a_row_for_each_layer_aggregation_stratum_and_unit():
     assert defined.notna().all().all()
     assert (table.p_value.notna() == ((table.stratum != "stratified") & (table.aggregation != "spatial"))).all()
     assert list(table.stratum.unique()) == ["all", "stratified", *CLASSES]
+
+
+def test_weights_that_are_elsewhere_keep_no_network_from_being_measured():
+    """A network that puts its weights in place only where it needs them has them on the meta device until then."""
+    model = network()
+    model.conv1.register_parameter("elsewhere", nn.Parameter(torch.empty(2, device="meta")))
+    pd.testing.assert_frame_equal(sweep(model=model).table(), sweep().table())

@@ -197,7 +197,7 @@ def _settings(
     weights = hashlib.sha256()
     for each in model.parameters():
         plain = each.detach()
-        if type(plain) is Tensor and plain.layout is torch.strided:  # others have no bytes that one can ask for
+        if type(plain) is Tensor and plain.layout is torch.strided and not plain.is_meta:  # others have no bytes
             weights.update(plain.cpu().flatten().view(torch.uint8).numpy().data)
     name = getattr(transform, "__qualname__", type(transform).__qualname__)
     does = transform.parameters if isinstance(transform, Transformation) else name
