@@ -135,10 +135,7 @@ SHARDS = config["measurement"]["shards"]
 TURNED_BACK = TURNED in config["measurement"]["aggregations"]  # maps, whose interpolation has a floor
 
 # N, the number of test images of each data set.
-TEST_IMAGES = {
-    dataset: min(config["data"]["test_images"] or DATASETS[dataset].test, DATASETS[dataset].test)
-    for dataset in config["datasets"]
-}
+TEST_IMAGES = {dataset: configuration.test_images(config, DATASETS[dataset]) for dataset in config["datasets"]}
 
 # Class names may contain any character: files and labels number the classes.
 (CLASSES,) = {len(DATASETS[dataset].classes) for dataset in config["datasets"]}

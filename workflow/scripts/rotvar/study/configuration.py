@@ -111,6 +111,11 @@ def known(config: dict[str, Any]) -> dict[str, Info]:
     }
 
 
+def test_images(config: dict[str, Any], info: Info) -> int:
+    """N, how many test images of a data set a study measures."""
+    return min(config["data"]["test_images"] or info.test, info.test)
+
+
 def unanswerable(question: str, config: dict[str, Any]) -> list[str]:
     """A sentence for each reason why a study cannot answer one of the `questions`, whether it asks it or not."""
     if question == "retraining":
@@ -211,9 +216,8 @@ def _unmeasured(config: dict[str, Any]) -> Iterator[str]:
 
 def _never_firing(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
     rate, angles = config["measurement"]["firing_rate"], config["measurement"]["angles"]
-    limit = config["data"]["test_images"]
     for name, info in infos.items():
-        images = min(limit or info.test, info.test)
+        images = test_images(config, info)
         if rate is not None and rate < 1 / (images * angles):
             lowest = math.ceil(1e6 / (images * angles)) / 1e6
             yield (
@@ -223,9 +227,8 @@ def _never_firing(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[st
 
 
 def _missing_images(config: dict[str, Any], infos: dict[str, Info]) -> Iterator[str]:
-    limit = config["data"]["test_images"]
     for name, info in infos.items():
-        there = min(limit or info.test, info.test)
+        there = test_images(config, info)
         for position, image in enumerate(config["figures"]["feature_maps"]["images"]):
             if image >= there:
                 yield (
