@@ -105,6 +105,13 @@ def test_units_without_a_finite_value_do_not_count_and_a_layer_of_them_is_missin
         ({"aggregation": "spatial"}, "unknown aggregation 'spatial': choose one of mean, max"),
         ({"angles": torch.zeros(1)}, "1 angle given"),
         ({"images": images(size=2)}, r"the network does not take images of 1 x 2 x 2, torch\.float32 \(.+\)$"),
+        (
+            {"images": images().long()},
+            r"^images are torch\.int64: torch\.uint8 \(0 to 255\) or a floating-point type is ",
+        ),
+        ({"images": images().numpy()}, r"^images are a ndarray: give a tensor, such as torch\.as_tensor\(images\)$"),
+        ({"images": images()[:, 0]}, r"^images are \(29, 8, 8\): N x C x H x W is needed$"),
+        ({"model": nn.Flatten()}, "^the network has no layer that can be measured$"),
         ({"labels": LABELS[:20]}, "^20 labels given for 29 images: one for each is needed$"),
         ({"labels": LABELS.repeat(2)}, "^58 labels given for 29 images"),
         ({"labels": torch.arange(29)}, r"a class has 1 image\(s\), but a sample std needs at least 2"),
@@ -112,6 +119,6 @@ def test_units_without_a_finite_value_do_not_count_and_a_layer_of_them_is_missin
     ],
 )
 def test_what_cannot_be_measured_is_said(arguments, sentence):
-    given = {"images": images(), "labels": LABELS, "angles": angles(4)} | arguments
+    given = {"model": network(), "images": images(), "labels": LABELS, "angles": angles(4)} | arguments
     with pytest.raises(InputError, match=sentence):
-        convergence.measure(network(), **given)
+        convergence.measure(**given)

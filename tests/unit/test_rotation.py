@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -33,6 +34,16 @@ def test_one_angle_is_refused():
         angles(1)
 
 
+@pytest.mark.parametrize("count", [2.5, 16.0, "16"])
+def test_a_count_of_angles_that_is_no_whole_number_is_refused(count):
+    with pytest.raises(InputError, match=f"^angles: {count} given, but a grid has a whole number of them, such as 16$"):
+        angles(count)
+
+
+def test_a_count_of_angles_may_be_one_of_numpy():
+    assert torch.equal(angles(np.int64(4)), angles(4))
+
+
 @pytest.mark.parametrize("shape", [(1, 28, 28), (3, 32, 32), (1, 7, 7), (2, 9, 14)])
 def test_each_image_is_turned_by_its_own_angle_as_torchvision_turns_it(shape):
     degrees = torch.tensor([-180, -157.5, -101.3, -90, -45, -1e-3, 0, 0.5, 22.5, 33.3, 90, 135, 157.5, 179.99, 180])
@@ -43,7 +54,7 @@ def test_each_image_is_turned_by_its_own_angle_as_torchvision_turns_it(shape):
 @settings(max_examples=30, deadline=None)
 @given(st.floats(-720, 720), st.integers(2, 40))
 def test_any_angle_and_size_agrees_with_torchvision(degrees, size):
-    images = noise(1, 1, size, size)
+    images = noise(1, 1, size, size).double()  # of large float32 images, torchvision's rounding alone comes to 1e-5
     turned = rotate(images, torch.tensor([degrees], dtype=torch.float64))
     expected = torchvision_rotate(images, degrees, InterpolationMode.BILINEAR, fill=0)
     torch.testing.assert_close(turned, expected, atol=1e-5, rtol=0)
@@ -120,6 +131,8 @@ def test_what_comes_in_from_outside_is_black():
 
 
 def test_angles_must_match_the_images():
+    with pytest.raises(InputError, match=r"^degrees: \(\) given for 2 images, one angle per image needed$"):
+        rotate(noise(2, 1, 5, 5), 30)
     with pytest.raises(InputError, match="one angle per image"):
         rotate(noise(3, 1, 8, 8), torch.zeros(2))
 

@@ -168,12 +168,19 @@ def test_units_without_a_finite_value_do_not_count_and_a_layer_of_them_is_missin
         ({"aggregations": "median"}, "unknown aggregation 'median'"),
         ({"angles": torch.zeros(1)}, "1 angle given, but a standard deviation needs at least 2"),
         ({"images": images(size=2)}, r"the network does not take images of 1 x 2 x 2, torch\.float32 \(.+\)$"),
+        (
+            {"images": images().long()},
+            r"^images are torch\.int64: torch\.uint8 \(0 to 255\) or a floating-point type is ",
+        ),
+        ({"images": images().numpy()}, r"^images are a ndarray: give a tensor, such as torch\.as_tensor\(images\)$"),
+        ({"images": images()[:, 0]}, r"^images are \(30, 8, 8\): N x C x H x W is needed$"),
+        ({"model": nn.Flatten()}, "^the network has no layer that can be measured$"),
         ({"images": images(1)}, "1 image given, but a standard deviation needs at least 2"),
         ({"replicates": 0}, "replicates: 0 given, but a bootstrap needs at least 1"),
         ({"std": torch.tensor([0.0])}, "layer conv1, unit 0: its activations are NaN or infinite for some image"),
     ],
 )
 def test_what_cannot_be_measured_is_said(arguments, sentence):
-    given = {"images": images(), "angles": angles(4), "replicates": 2} | arguments
+    given = {"model": network(), "images": images(), "angles": angles(4), "replicates": 2} | arguments
     with pytest.raises(InputError, match=sentence):
-        stability.measure(network(), **given)
+        stability.measure(**given)

@@ -105,6 +105,13 @@ def test_parts_of_different_measurements_are_refused_with_what_they_differ_in(ot
         sweep([0, 1, 2]).merge(part)
 
 
+def test_running_statistics_are_weights_too():
+    one, other = (nn.Sequential(nn.BatchNorm2d(1), network()).eval() for _ in range(2))
+    other[0].running_mean += 1
+    with pytest.raises(InputError, match="^the parts of a measurement differ in weights: measure them again, alike$"):
+        sweep([0, 1, 2], one).merge(sweep([3, 4], other))
+
+
 @pytest.mark.parametrize("how", ["missing", "cut off", "other"])
 def test_a_damaged_part_is_named(how, tmp_path):
     path = tmp_path / "part.safetensors"

@@ -346,6 +346,10 @@ def test_a_part_has_each_class_once():
     whole = sweep(model, images, labels, classes, angles(2)).table()
     for part in ([*range(len(classes)), 0], labels):
         pd.testing.assert_frame_equal(sweep(model, images, labels, classes, angles(2), part=part).table(), whole)
+    first, *others = (sweep(model, images, labels, classes, angles(2), part=label) for label in range(len(classes)))
+    for other in others:
+        first.merge(other)
+    pd.testing.assert_frame_equal(first.table(), whole)
     with pytest.raises(InputError, match=r"^part cannot be made a tensor \(.*\): give numbers$"):
         sweep(model, images, labels, classes, angles(2), part=classes)
     with pytest.raises(InputError, match=r"^part has the classes \[0, 9\], but they are numbered from 0 to "):

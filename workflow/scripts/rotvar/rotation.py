@@ -1,6 +1,7 @@
 """Rotation of images, each by its own angle, and the regular grid of angles to measure with."""
 
 from collections.abc import Callable
+from numbers import Integral
 
 import torch
 from torch import Tensor, nn
@@ -12,8 +13,10 @@ from rotvar.errors import InputError
 def angles(n: int) -> Tensor:
     """The n angles of a measurement, in degrees: from -180 in equal steps of 360 / n (float64, n, on the CPU).
 
-    Raises InputError for n < 2: a standard deviation over rotations needs two of them.
+    Raises InputError for n < 2, since a standard deviation over rotations needs two of them, and for no whole number.
     """
+    if not isinstance(n, Integral):
+        raise InputError(f"angles: {n} given, but a grid has a whole number of them, such as 16")
     if n < 2:
         raise InputError(f"angles: {n} given, but a standard deviation over rotations needs at least 2")
     return 360 * torch.arange(n, dtype=torch.float64, device="cpu") / n - 180
@@ -25,9 +28,9 @@ def rotate(images: Tensor, degrees: Tensor) -> Tensor:
     `images`: float, N x C x H x W; `degrees`: N. Bilinear interpolation; what comes in from outside is 0. Equal to
     torchvision's `rotate(image, angle, BILINEAR, fill=0)` image by image, and exactly `torch.rot90` at multiples of 90
     degrees (180, where images are not square). Pass `degrees` on the CPU: it is examined there, and a GPU then need not
-    be waited for.
+    be waited for. Raises InputError for more or fewer angles than images.
     """
-    degrees = degrees.detach().to("cpu", torch.float64)
+    degrees = torch.as_tensor(degrees, dtype=torch.float64, device="cpu").detach()
     if degrees.shape != images.shape[:1]:
         raise InputError(f"degrees: {tuple(degrees.shape)} given for {len(images)} images, one angle per image needed")
     radians = torch.deg2rad(degrees)
@@ -66,10 +69,15 @@ def sight(
     """The device of a network, the type in which it sees images, and what `present` normalizes them with there.
 
     Images of a floating-point type are seen in that, and uint8 ones in the type of the network's first weights that are
-    no whole numbers, such as float64. `mean` and `std`: C numbers each, or None.
+    no whole numbers, such as float64. `mean` and `std`: C numbers each, or None. Raises InputError for what is no
+    network, and for images of other types.
     """
     if not isinstance(model, nn.Module):
         raise InputError(f"the network is a {type(model).__name__}: give an nn.Module, as its builder returns")
+    if not isinstance(images, Tensor):
+        raise InputError(f"images are a {type(images).__name__}: give a tensor, such as torch.as_tensor(images)")
+    if images.dtype != torch.uint8 and not images.is_floating_point():
+        raise InputError(f"images are {images.dtype}: torch.uint8 (0 to 255) or a floating-point type is needed")
     weights = [*model.parameters(), *model.buffers()]
     device = weights[0].device if weights else images.device
     precise = images.dtype if images.is_floating_point() else torch.float32
@@ -101,8 +109,13 @@ def seeing(
     std: Tensor | None,
     transform: Callable[[Tensor, Tensor], Tensor] = rotate,
 ) -> tuple[torch.device, Callable[[Tensor, Tensor], Tensor]]:
-    """The device of a network, and `present_at_all` for it: of a batch of `images` and angles, what it sees there."""
+    """The device of a network, and `present_at_all` for it: of a batch of `images` and angles, what it sees there.
+
+    Raises InputError as `sight` does, and for images of another shape.
+    """
     device, seen_as, mean, std = sight(model, images, mean, std)
+    if images.dim() != 4:
+        raise InputError(f"images are {tuple(images.shape)}: N x C x H x W is needed")
 
     def seen(batch: Tensor, angles: Tensor) -> Tensor:
         batch = batch.to(device, non_blocking=device.type == "cuda")  # a CPU has to wait for what comes from a GPU

@@ -120,7 +120,7 @@ def sweep(
     angles: Tensor | ArrayLike,
     *,
     transform: Callable[[Tensor, Tensor], Tensor] = rotate,
-    part: Iterable[int] | None = None,
+    part: Iterable[int] | int | None = None,
     mean: Tensor | ArrayLike | None = None,
     std: Tensor | ArrayLike | None = None,
     aggregations: Iterable[str] = AGGREGATIONS,
@@ -138,6 +138,7 @@ def sweep(
     aggregations = [aggregations] if isinstance(aggregations, str) else aggregations
     aggregations = tuple(dict.fromkeys(aggregations))  # each once
     layers = [layers] if isinstance(layers, str) else list(layers)
+    part = [part] if isinstance(part, int) else part
     images, labels, angles = _tensor(images, "images"), _tensor(labels, "labels"), _tensor(angles, "angles")
     mean, std = (None if one is None else _tensor(one, name) for name, one in (("mean", mean), ("std", std)))
     _check_images(images, labels, classes, mean, std)
@@ -195,10 +196,9 @@ def _settings(
 ) -> dict[str, Any]:
     """What the parts of a measurement have in common, beside their layers and strata."""
     weights = hashlib.sha256()
-    for each in model.parameters():
-        plain = each.detach()
-        if type(plain) is Tensor and plain.layout is torch.strided and not plain.is_meta:  # others have no bytes
-            weights.update(plain.cpu().flatten().view(torch.uint8).numpy().data)
+    for each in model.state_dict().values():  # the running statistics of normalizations, too
+        if type(each) is Tensor and each.layout is torch.strided and not each.is_meta:  # others have no bytes
+            weights.update(each.cpu().flatten().view(torch.uint8).numpy().data)
     name = getattr(transform, "__qualname__", type(transform).__qualname__)
     does = transform.parameters if isinstance(transform, Transformation) else name
     numbers = {"angles": angles, "mean": mean, "std": std}
@@ -211,9 +211,7 @@ def _probe(
     recorder: Recorder, images: Tensor, layers: Sequence[str], channel_axes: Mapping[str, int] | None
 ) -> dict[Layer, Tensor]:
     """The output of each layer, measured or not, for two images; empty tensors, of which the shape matters."""
-    outputs = recorder.outputs(images)
-    if not outputs:
-        raise InputError("the network has no layer that can be measured")
+    outputs = recorder.measurable(images)
     for pattern in [*layers, *(channel_axes or {})]:
         if not any(matches(layer.name, [pattern]) for layer in outputs):
             names = ", ".join(layer.name for layer in outputs)
@@ -354,8 +352,6 @@ def _check_images(
         raise InputError(
             f"images are {tuple(images.shape)} and labels {tuple(labels.shape)}: N x C x H x W and N are needed"
         )
-    if images.dtype != torch.uint8 and not images.is_floating_point():
-        raise InputError(f"images are {images.dtype}: torch.uint8 (0 to 255) or a floating-point type is needed")
     if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
         raise InputError(f"labels are {labels.dtype}: whole numbers that index the classes are needed")
     for number, image in enumerate(images if images.is_floating_point() else []):

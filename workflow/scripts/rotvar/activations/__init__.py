@@ -136,6 +136,13 @@ class Recorder:
         self.known = set(found)
         return found
 
+    def measurable(self, batch: Tensor) -> dict[Layer, Tensor]:
+        """As `outputs`, but a network without layers is an InputError, too."""
+        found = self.outputs(batch)
+        if not found:
+            raise InputError("the network has no layer that can be measured")
+        return found
+
     def _try_trace(self, batch: Tensor) -> None:
         """Go on without the trace where it does not compute what the network does: it knows nothing of an autocast in
         `forward`, nor that images are a Tensor, if the network asks."""

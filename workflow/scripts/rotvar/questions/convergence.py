@@ -83,7 +83,7 @@ def measure(
                 rows.append((layer.name, index, layer.kind, aggregation, n, r, len(values), len(finite), average))
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = recorder.outputs(seen(images[:1], angles[:2]))
+        outputs = recorder.measurable(seen(images[:1], angles[:2]))
         by = arithmetic(worth_compiling(outputs, [aggregation], len(images) * len(angles), device), device)
         for block in tqdm(blocks(labels, seed), unit=" blocks", disable=None):
             for batch in images[block].split(max(1, BATCH_SIZE[device.type] // len(angles))):

@@ -101,7 +101,7 @@ def measure(
             sums.setdefault((layer, name), _Sums()).update(each.flatten(2).double(), drawn)
 
     with evaluating(model), devices.computing(device, precision):
-        outputs = recorder.outputs(seen(images[:1], angles[:2]))
+        outputs = recorder.measurable(seen(images[:1], angles[:2]))
         free = memory.free(device)
         groups = _passes(outputs, aggregations, len(angles), replicates, min(pass_bytes, free // 2))
         if len(groups) > 1:
