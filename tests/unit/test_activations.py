@@ -457,6 +457,18 @@ class Attending(nn.Module):
         return self.attention(tokens, tokens, tokens)[0]
 
 
+class NonLinearity(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x if x.sum() > 0 else -x  # cannot be traced
+
+
+def test_a_non_linearity_of_ones_own_has_its_channels_where_its_input_has_them():
+    model = nn.Sequential(nn.Conv2d(1, 3, 1), NonLinearity())
+    (_, conv), (layer, output) = recorded(model, images()).items()
+    assert layer == Layer("1", "non-linearity")
+    assert output.shape == conv.shape == (2, 3, 8, 8)
+
+
 def test_through_hooks_an_attention_is_a_layer_as_it_is_traced():
     torch.manual_seed(0)
     model = Attending()

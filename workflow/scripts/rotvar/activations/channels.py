@@ -31,6 +31,8 @@ def own_axis(target: object) -> int | None:
         return None
     if name.endswith("2d") or "upsampl" in name:  # torchvision's LayerNorm2d, too
         return 1
+    if kind_of(target) == "non-linearity":  # also of a class NonLinear
+        return None
     if any(part in name for part in LAST):
         return -1
     if any(part in name for part in ("conv", "norm", "pool")):

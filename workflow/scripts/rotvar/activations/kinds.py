@@ -13,6 +13,7 @@ KINDS = (
     ("pooling", ("pool",)),
     ("log-softmax", ("logsoftmax", "log_softmax")),
     ("softmax", ("softmax", "softmin")),
+    ("non-linearity", ("nonlinear", "non_linear")),
     ("fully connected", ("linear",)),
     ("attention", ("attention",)),
     ("product", ("mul", "bmm", "addmm", "einsum")),
