@@ -26,6 +26,7 @@ from figure_tables import (
 from matplotlib.figure import Figure
 
 from rotvar import summary
+from rotvar.errors import InputError
 from rotvar.figures import theme
 from rotvar.figures.accuracy import accuracy_bars
 from rotvar.figures.accuracy_by_angle import accuracy_by_angle
@@ -174,6 +175,20 @@ def test_an_aggregation_that_is_only_sum_is_drawn() -> None:
     assert len(global_variance(summary.global_variance(table)).axes) == 1
     assert len(distribution(table, ["sum"]).axes) == 1
     assert theme.distinct(["mean", "sum", "spatial"]) == ["mean", "spatial"]
+
+
+@pytest.mark.parametrize(
+    ("figure", "strata", "lacks"),
+    [
+        ("layers", ["cat", "dog"], "all or stratified"),
+        ("global_variance", ["cat", "dog"], "all or stratified"),
+        ("classes", ["all", "stratified"], "of a class"),
+        ("last_layer", ["all", "stratified"], "of a class"),
+    ],
+)
+def test_a_table_without_the_strata_of_a_figure_is_one_sentence(figure: str, strata: list[str], lacks: str) -> None:
+    with pytest.raises(InputError, match=f"^There is no stratum {lacks} in the table: take all strata of the measure"):
+        VARIANCE_FIGURES[figure](variance(strata=strata))
 
 
 def test_all_infinite_is_said() -> None:

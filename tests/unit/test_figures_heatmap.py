@@ -125,6 +125,11 @@ def test_trainings_whose_layers_do_not_go_together_are_one_sentence() -> None:
         heatmap(table, "all", "mean")
 
 
+def test_a_unit_has_one_value() -> None:
+    with pytest.raises(InputError, match="^The table has several values of a unit of unrotated: select one of each"):
+        heatmap(pd.concat([variance(), variance()]), "all", "mean")
+
+
 def deep() -> dict[str, list[float]]:
     return {f"conv{index}": [index / 170, 1.0] for index in range(170)}
 

@@ -6,7 +6,6 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import layer_axis, scale, seeds, theme
 from rotvar.summary import layer_means, over_seeds
 
@@ -20,9 +19,8 @@ def by_class(variance: pd.DataFrame, aggregation: str) -> Figure:
     The trainings share one scale, which ends at median + 3 interquartile ranges of all the means. With several seeds
     a cell is their mean, and beside each class stands its global value with one standard deviation (n - 1).
     """
-    shown = theme.choose(variance, aggregation=aggregation)
+    shown = theme.of_classes(theme.choose(variance, aggregation=aggregation))
     theme.one(shown, "dataset", "model")
-    shown = shown[~shown["stratum"].isin(SUMMARY_STRATA)]
     means = over_seeds(layer_means(shown), "normalized_variance")
     layers = layer_axis.layers(means)
     classes = theme.classes(shown)

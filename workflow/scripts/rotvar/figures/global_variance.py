@@ -27,7 +27,7 @@ def global_variance(values: pd.DataFrame, published: pd.DataFrame | None = None)
     seeds a mark is their mean and its line one standard deviation (n - 1). `sum` is not drawn beside `mean`: it equals
     `mean`.
     """
-    table = over_seeds(values[values["stratum"].isin(SUMMARY_STRATA)], "global_variance")
+    table = over_seeds(theme.of_summaries(values), "global_variance")
     table = theme.named(table, "dataset", "model")
     datasets, models = theme.in_order(table["dataset"], DATASETS), theme.in_order(table["model"], MODELS)
     aggregations = theme.distinct(table["aggregation"].unique())

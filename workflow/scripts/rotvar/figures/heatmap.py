@@ -7,6 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from rotvar.errors import InputError
 from rotvar.figures import layer_axis, scale, seeds, theme
 
 # Rows of a panel's picture: about this many, so that cells of layers of different width come out even, and few enough
@@ -27,8 +28,8 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
     one another: of several seeds, the map is the first in the table, and above it stands the mean of the global values
     of all of them (of this stratum and aggregation) with one standard deviation (n - 1).
 
-    Raises InputError where the table holds several networks, or no such stratum or aggregation, and where trainings
-    were measured on layers that do not go together.
+    Raises InputError where the table holds several networks, several values of a unit, or no such stratum or
+    aggregation, and where trainings were measured on layers that do not go together.
     """
     shown = theme.choose(variance, stratum=stratum, aggregation=aggregation)
     theme.one(shown, "dataset", "model")
@@ -37,7 +38,13 @@ def heatmap(variance: pd.DataFrame, stratum: str, aggregation: str, *, sort: boo
     colours = theme.of_trainings(trainings)
     over_seeds = seeds.shown(shown, "global: ")
     titles = {training: _of_seeds(rows) if over_seeds else [] for training, rows in trainings.items()}
-    panels = {training: _columns(_first_seed(rows), layers["layer_index"]) for training, rows in trainings.items()}
+    maps = {training: _first_seed(rows) for training, rows in trainings.items()}
+    for training, rows in maps.items():
+        if rows.duplicated(["layer_index", "unit"]).any():
+            raise InputError(
+                f"The table has several values of a unit of {training or 'the network'}: select one of each."
+            )
+    panels = {training: _columns(rows, layers["layer_index"]) for training, rows in maps.items()}
     end = scale.top(np.concatenate([column for columns in panels.values() for column in columns]))
 
     page = layer_axis.panels(

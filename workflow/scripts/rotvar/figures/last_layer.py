@@ -8,7 +8,6 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from rotvar import summary
-from rotvar.columns import SUMMARY_STRATA
 from rotvar.figures import layer_axis, scale, seeds, theme
 
 _CELL = 0.42  # inches, up to ...
@@ -30,8 +29,8 @@ def last_layer(variance: pd.DataFrame, classes: Sequence[str] | None = None) -> 
     Raises InputError where the table holds several networks, and where trainings differ in which layer is the last.
     """
     theme.one(variance, "dataset", "model")
-    last = summary.last_layer(variance)
-    last = last[(last["aggregation"] == last["aggregation"].iloc[0]) & ~last["stratum"].isin(SUMMARY_STRATA)]
+    last = theme.of_classes(summary.last_layer(variance))
+    last = last[last["aggregation"] == last["aggregation"].iloc[0]]
     names = list(classes) if classes is not None else theme.classes(last)
     layer = layer_axis.layers(last)["layer"].iloc[0]
     trainings = dict.fromkeys(theme.trainings(variance), last[:0]) | theme.trainings(last)

@@ -21,9 +21,8 @@ def by_layer(variance: pd.DataFrame, aggregation: str) -> Figure:
     is their mean and the band reaches one standard deviation (n - 1) to either side. A layer without finite units
     is a gap.
     """
-    shown = theme.choose(variance, aggregation=aggregation)
+    shown = theme.of_summaries(theme.choose(variance, aggregation=aggregation))
     theme.one(shown, "dataset", "model")
-    shown = shown[shown["stratum"].isin(SUMMARY_STRATA)]
     means = over_seeds(layer_means(shown), "normalized_variance")
     layers = layer_axis.layers(means)
     trainings = theme.trainings(means)

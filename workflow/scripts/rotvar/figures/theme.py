@@ -253,6 +253,22 @@ def choose(table: pd.DataFrame, **chosen: str) -> pd.DataFrame:
     return table
 
 
+def of_summaries(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the strata `all` and `stratified`; InputError where there are none."""
+    return _some(table, table["stratum"].isin(SUMMARY_STRATA), "stratum all or stratified")
+
+
+def of_classes(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the strata that are a class; InputError where there are none."""
+    return _some(table, ~table["stratum"].isin(SUMMARY_STRATA), "stratum of a class")
+
+
+def _some(table: pd.DataFrame, chosen: pd.Series, what: str) -> pd.DataFrame:
+    if not chosen.any():
+        raise InputError(f"There is no {what} in the table: take all strata of the measurement.")
+    return table[chosen]
+
+
 def named(table: pd.DataFrame, *columns: str) -> pd.DataFrame:
     """The table with all of these columns: of one that it lacks, every row has the name ""."""
     return table.assign(**{name: "" for name in columns if name not in table.columns})
