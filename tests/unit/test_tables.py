@@ -84,6 +84,12 @@ def test_global_values_are_matched_by_stratum_and_aggregation() -> None:
     assert table["stratum"].tolist()[:2] == ["all", "all"]
 
 
+@pytest.mark.parametrize("name", ["dataset", "model", "training"])
+def test_values_of_a_network_without_its_name_are_not_set_beside_all_published_ones(name: str) -> None:
+    with pytest.raises(InputError, match=f"^The table has no column {name}, by which values are published: add one"):
+        tables.accuracy(OURS.drop(columns=name))
+
+
 def test_a_table_is_read_back_by_its_checksum(tmp_path: Path) -> None:
     table = tables.accuracy(OURS)
     names = [tmp_path / f"accuracy.{suffix}" for suffix in ("csv", "md", "tex", "sha256")]

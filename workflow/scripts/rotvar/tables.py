@@ -183,6 +183,9 @@ def _global_values(values: pd.DataFrame) -> pd.DataFrame:
 
 def _beside_published(values: pd.DataFrame, value: str) -> pd.DataFrame:
     theirs = published()[value].rename(columns={value: "published"})
+    for name in ("dataset", "model", "training"):
+        if name not in values.columns:
+            raise InputError(f"The table has no column {name}, by which values are published: add one with its name.")
     table = over_seeds(values, value).merge(theirs, how="left")
     table["difference"] = table[value] - table["published"]
     return _in_order(table, [], ["seeds", value, "std", "published", "difference"])
