@@ -341,6 +341,11 @@ def test_a_loss_that_is_no_number_names_the_epoch(broken):
         train(model, bright_and_dark())
 
 
+def test_a_training_of_no_epochs_is_refused():
+    with pytest.raises(InputError, match="^epochs is 0: a training has at least 1$"):
+        train(network(), bright_and_dark(), epochs=0)
+
+
 def test_a_network_that_breaks_in_the_last_step_is_not_passed_on():
     """The training loss of the epoch was taken before that step; the test loss shows it."""
     with pytest.raises(InputError, match=r"^the loss became (nan|inf) in epoch 1, step 1, "):

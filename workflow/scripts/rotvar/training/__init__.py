@@ -81,8 +81,8 @@ def train(
     alike in every epoch): epoch, split, loss, accuracy, learning_rate (of the epoch's last step), seconds (what the
     epoch took, its test included). `.attrs["resumed"]` lists the [epoch, step] that it went on from, if it did.
 
-    Raises InputError where the loss stops being a number (the checkpoint is then of an earlier step), where memory does
-    not hold a batch, and where PyTorch cannot compute the network as `deterministic` asks.
+    Raises InputError for no epochs, where the loss stops being a number (the checkpoint is then of an earlier step),
+    where memory does not hold a batch, and where PyTorch cannot compute the network as `deterministic` asks.
     """
     with (
         devices.reproducible(next(model.parameters()).device, deterministic),

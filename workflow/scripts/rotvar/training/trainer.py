@@ -41,6 +41,8 @@ class Trainer:
         """As for `train`. The images go to the network's device as uint8 and stay there."""
         self.model, self.device = model, next(model.parameters()).device
         self.augmentation, self.flips_and_crops = Transformation(augmentation or {}), flips_and_crops
+        if epochs < 1:
+            raise InputError(f"epochs is {epochs}: a training has at least 1")
         self.epochs, self.batch_size = epochs, batch_size
         self.learning_rate, self.warmup = learning_rate, warmup
         self.mean, self.std = (torch.tensor(values, device=self.device) for values in normalization(data.images))
