@@ -398,6 +398,7 @@ def spotted(number: int, value: float) -> torch.Tensor:
         (dict(images=spotted(1, 1e30)), "layer relu, unit 0: its activations are NaN, infinite or beyond 1e18"),
         (dict(angles=torch.tensor([0.0])), "needs at least 2"),
         (dict(angles=torch.tensor(90.0)), "angles are one number, but a standard deviation over rotations needs"),
+        (dict(angles=16), r"angles are one number, .+: rotation\.angles\(16\) are 16$"),
         (dict(angles=torch.tensor([0, torch.nan])), "an angle is NaN or infinite: give degrees"),
         (dict(aggregations=["median"]), "unknown aggregation 'median'"),
         (dict(aggregations=[]), "no aggregation is named: choose among mean, max, sum, spatial"),
@@ -468,6 +469,19 @@ def test_images_that_a_network_does_not_take_are_one_sentence(images, shape):
     with pytest.raises(InputError, match=rf"the network does not take images of {shape} \(.+\)") as error:
         measure(network, images, torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(2))
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("kind", [AssertionError, ValueError, IndexError])
+def test_the_check_of_images_by_a_network_itself_is_one_sentence(kind):
+    class Picky(nn.Module):
+        def forward(self, x):
+            if len(x):  # cannot be traced
+                raise kind("Wrong image height!")
+
+    for network in (Picky(), torchvision.models.vit_b_16(image_size=16, num_classes=2)):
+        sentence = r"^the network does not take images of 3 x 9 x 9, torch\.float32 \(Wrong image height!.*\)$"
+        with pytest.raises(InputError, match=sentence):
+            measure(network, torch.rand(4, 3, 9, 9), torch.tensor([0, 0, 1, 1]), ["a", "b"], angles(2))
 
 
 def test_no_more_images_are_taken_at_once_than_go_through_the_network():

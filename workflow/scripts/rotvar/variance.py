@@ -316,7 +316,7 @@ def _tensor(values: Tensor | ArrayLike, name: str) -> Tensor:
     if isinstance(values, Tensor):
         return values
     try:
-        return torch.as_tensor(np.ascontiguousarray(values), device="cpu")
+        return torch.as_tensor(np.asarray(values, order="C"), device="cpu")
     except (TypeError, ValueError) as error:
         raise InputError(f"{name} cannot be made a tensor ({reason(error)}): give numbers") from error
 
@@ -330,7 +330,10 @@ def _check(
 ) -> None:
     if angles.dim() not in (1, 2) or len(angles) < 2:
         shape = " x ".join(map(str, angles.shape)) or "one number"
-        raise InputError(f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row")
+        raise InputError(
+            f"angles are {shape}, but a standard deviation over rotations needs at least 2, in a row: "
+            "rotation.angles(16) are 16"
+        )
     if not angles.isfinite().all():
         raise InputError("an angle is NaN or infinite: give degrees")
     if not layers:

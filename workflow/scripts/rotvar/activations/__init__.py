@@ -127,8 +127,8 @@ class Recorder:
                 self._try_trace(batch)
             self.run(batch, lambda layer, output: found.update({layer: output.to("meta")}))
             self.run(torch.cat([batch, batch[:1]]), lambda layer, output: of_more.add(layer))
-        except RuntimeError as error:
-            if out_of_memory(error):
+        except (AssertionError, IndexError, RuntimeError, ValueError) as error:  # those of modules for what they get
+            if isinstance(error, InputError) or out_of_memory(error):
                 raise
             shape = " x ".join(map(str, batch.shape[1:]))
             raise InputError(f"the network does not take images of {shape}, {batch.dtype} ({reason(error)})") from error

@@ -298,7 +298,7 @@ def number(value: float, decimals: int = 2, like: float | None = None) -> str:
 
 def distinct(aggregations: Iterable[str]) -> list[str]:
     """The aggregations without `sum` where there is `mean`: both have the same normalized variance."""
-    names = [str(name) for name in aggregations]
+    names = [aggregations] if isinstance(aggregations, str) else [str(name) for name in aggregations]
     return [name for name in names if name != "sum" or "mean" not in names]
 
 
